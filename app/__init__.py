@@ -1,0 +1,1 @@
+"""Mason: an approved backlog item becomes a validated pull request."""

@@ -1,0 +1,1 @@
+"""Backlog stores and their migrations."""

@@ -1,0 +1,55 @@
+"""Claims: who works on an item, fenced by (run, attempt) (contracts §1, Claim and fence)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+LEASE = timedelta(minutes=3)
+"""A claim without a heartbeat for this long is dead."""
+
+MAX_ATTEMPTS = 3
+"""An item whose runner was lost in its third attempt is rejected."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """The right to write for one item. The fence is the pair (``run_id``, ``attempt``)."""
+
+    item_id: UUID
+    run_id: UUID
+    attempt: int
+    claimed_by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimant:
+    """A process on a host, as stored in ``claimed_by``: ``process <host> <pid namespace> <pid> <start ticks>``."""
+
+    host: str
+    namespace: str
+    pid: int
+    started: str
+
+    def __str__(self) -> str:
+        return f"process {self.host} {self.namespace} {self.pid} {self.started}"
+
+    @classmethod
+    def parse(cls, text: str) -> Claimant | None:
+        """The claimant a ``claimed_by`` names, or None when it is not a process (``dispatch``, say)."""
+        match text.split(" "):
+            case ["process", host, namespace, pid, started] if pid.isdigit():
+                return cls(host=host, namespace=namespace, pid=int(pid), started=started)
+            case _:
+                return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadClaim:
+    """A claim that was taken from a lost runner, and the status its item went to."""
+
+    item_id: UUID
+    title: str
+    run_id: UUID | None
+    rejected: bool

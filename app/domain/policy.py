@@ -1,0 +1,106 @@
+"""Policy: what `.github/mason.yml` of the base commit may say. Pure: text in, a typed record or a sentence out."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from app.domain.results import MAX_FIX_ITERATIONS, CheckKind
+from app.errors import UsageError
+
+POLICY_PATH = ".github/mason.yml"
+
+
+def _seconds(value: object) -> object:
+    """``90``, ``"90s"``, ``"10m"`` or ``"1h"`` as seconds."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", value)):
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=6 * 3600)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Command(_Strict):
+    """A shell command of the repository's with its time limit in seconds. ``fix`` is the check's autofixer."""
+
+    run: str = Field(min_length=1)
+    timeout: Seconds = 900.0
+    fix: str | None = None
+
+
+def _command(value: object) -> object:
+    return {"run": value} if isinstance(value, str) else value
+
+
+class Install(Command):
+    """The install step. ``produces`` are the directories that may be copied into other trees (``node_modules``)."""
+
+    produces: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+
+class Limits(_Strict):
+    """How much an item may use. ``agent_timeout`` in seconds of one agent call, ``max_cost_usd`` for one item."""
+
+    fix_iterations: int = Field(MAX_FIX_ITERATIONS, ge=0, le=MAX_FIX_ITERATIONS)
+    agent_timeout: Seconds = 1800.0
+    max_cost_usd: float | None = Field(None, gt=0)
+    max_parallel_checks: int | None = Field(None, ge=1, le=256)
+
+
+CheckCommand = Annotated[Command, BeforeValidator(_command)]
+
+
+class _Execution(_Strict):
+    checks: dict[CheckKind, CheckCommand | None] = Field(default_factory=dict)
+
+
+class Policy(_Strict):
+    """The committed policy. A check set to null (or false) is one that the repository does not have."""
+
+    checks: dict[CheckKind, CheckCommand | None] = Field(default_factory=dict)
+    execution: _Execution = _Execution()
+    install: Annotated[Install | None, BeforeValidator(_command)] = None
+    limits: Limits = Limits()
+    protected: tuple[str, ...] = Field((), validation_alias=AliasChoices("protected", "protected-paths"))
+
+    @property
+    def all_checks(self) -> dict[CheckKind, Command | None]:
+        """``checks``, and ``execution.checks`` where the seeds' spelling is used."""
+        return {**self.execution.checks, **self.checks}
+
+
+def parse_policy(text: bytes | None) -> Policy:
+    """Parse ``.github/mason.yml``; None or an empty file is the default policy.
+
+    Raises UsageError with one sentence that names the key at fault.
+    """
+    if not text or not text.strip():
+        return Policy()
+    try:
+        data: Any = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
+        raise UsageError(f"{POLICY_PATH} is not valid YAML: {str(problem).splitlines()[0]}") from problem
+    if data is None:
+        return Policy()
+    try:
+        return Policy.model_validate(_without_false(data))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UsageError(f"{POLICY_PATH}: {where}: {first['msg']}") from problem
+
+
+def _without_false(data: object) -> object:
+    """``build: false`` reads better than ``build: null``; both mean that there is no such check."""
+    if isinstance(data, dict) and isinstance(data.get("checks"), dict):
+        return data | {"checks": {k: None if v is False else v for k, v in data["checks"].items()}}
+    return data

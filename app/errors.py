@@ -1,0 +1,66 @@
+"""One error tree. The exit code is on the class; the message is one sentence for the person who reads it."""
+
+from __future__ import annotations
+
+
+class MasonError(Exception):
+    """Mason cannot go on."""
+
+    exit_code = 70
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class UsageError(MasonError):
+    """The command line or the configuration cannot be used."""
+
+    exit_code = 2
+
+
+class NotMigrated(UsageError):
+    """The database lacks Mason's tables: run `mason migrate` (or POST /api/setup/migrations) first."""
+
+
+class NoChecks(UsageError):
+    """No typecheck, lint, build or test was found in the repository; name them in .github/mason.yml."""
+
+
+class Unreachable(MasonError):
+    """A service that Mason needs did not answer."""
+
+    exit_code = 3
+
+
+class DatabaseUnreachable(Unreachable):
+    """The database did not answer."""
+
+
+class DatabaseRefused(UsageError):
+    """The database answered, and refused."""
+
+
+class Cancelled(MasonError):
+    """The run was cancelled."""
+
+    exit_code = 4
+
+
+class ClaimLost(MasonError):
+    """The claim on this item belongs to another runner now."""
+
+
+class GitFailed(MasonError):
+    """Git could not do what was asked."""
+
+
+class BadRepository(UsageError):
+    """The repository cannot be used."""
+
+
+class MergeConflict(MasonError):
+    """Two changes touch the same lines. ``paths`` are the conflicting files."""
+
+    def __init__(self, paths: tuple[str, ...]) -> None:
+        super().__init__(f"conflicting changes in {', '.join(paths) or 'unknown files'}")
+        self.paths = paths

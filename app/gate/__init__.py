@@ -1,0 +1,1 @@
+"""The gate: toolchain detection, checks, diagnostics."""

@@ -1,0 +1,1 @@
+"""PRD Markdown into context and waves (pure)."""

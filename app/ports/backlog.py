@@ -1,0 +1,133 @@
+"""The backlog store: what Mason asks of it, as intents. Every write for an item is fenced by its claim.
+
+A method that takes a claim and returns ``bool`` says whether the fence still held: False means that the claim belongs
+to another runner now and nothing was written. All methods raise DatabaseUnreachable when the store stays away after
+retries, DatabaseRefused when it answers with an error. Writes are idempotent, so a retry after a lost answer is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from app.domain.claims import Claim, DeadClaim
+from app.domain.events import Level, TaskStatus
+from app.domain.items import Item
+from app.domain.plans import Task
+from app.domain.progress import Progress
+from app.domain.results import Iteration, Outcome
+from app.domain.runs import Run, RunResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogRow:
+    """``id`` is made by the writer, so that a repeated insert changes nothing. ``metadata`` is a JSON object."""
+
+    id: UUID
+    run_id: UUID
+    level: Level
+    message: str
+    metadata: dict[str, object]
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskRow:
+    """The newest state of one task; ``id`` stays the same from pending to the end."""
+
+    id: UUID
+    claim: Claim
+    wave: int
+    number: int
+    task: Task
+    status: TaskStatus
+    error: str = ""
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IterationRow:
+    id: UUID
+    claim: Claim
+    iteration: Iteration
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemEventRow:
+    """``event_type`` is one of status_changed, prd_generated, branch_created, pr_created, note_added."""
+
+    id: UUID
+    item_id: UUID
+    event_type: str
+    payload: dict[str, object]
+    created_at: datetime
+
+
+class Backlog(Protocol):
+    def require_ready(self) -> None:
+        """Raise NotMigrated unless every migration of this Mason is applied."""
+
+    def approved_items(self, *, repository: str | None) -> list[Item]:
+        """All approved items of the repository ("owner/name", None: unknown), highest priority first, then oldest.
+
+        Whose items they are: contracts §1. Rows that cannot be used are left out and named in a warning log.
+        """
+
+    def items(self, ids: Sequence[UUID]) -> list[Item]:
+        """These items, whatever their status; unknown ids are left out."""
+
+    def branch_owner(self, branch: str) -> UUID | None:
+        """The item whose row names this branch, if any."""
+
+    def open_run(self, run: Run, *, repository: str | None) -> None:
+        """Insert the run's two rows (contracts §1, A run), in progress. The same run twice is one."""
+
+    def close_run(self, result: RunResult) -> None:
+        """Write status, counts, validation_summary, total_fix_iterations, item_results and the end time."""
+
+    def claim(self, item: Item, *, run_id: UUID, claimed_by: str, branch: str) -> Claim | None:
+        """Take an approved item by one conditional update, or None when somebody else did.
+
+        The item's branch is recorded with the claim; its first progress row is written at once and alone.
+        """
+
+    def heartbeat(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Renew the leases with the database's clock; the claims that are still ours."""
+
+    def dead_claims(self, is_dead: Callable[[str], bool]) -> list[DeadClaim]:
+        """Take back every claim whose lease ran out or whose ``claimed_by`` is dead; end runs that have no item left.
+
+        Its item goes back to ``approved``, or to ``rejected`` after MAX_ATTEMPTS; its progress row goes with it.
+        """
+
+    def settle(self, claim: Claim, outcome: Outcome) -> bool:
+        """Write how the item ended: status, reason, branch, validation columns, and end the claim.
+
+        ``released`` gives the attempt back (the item's ``execution_attempt`` falls by one). The progress row is deleted
+        for deferred, released and changed items; an already resolved item gets a ``note_added`` event.
+        """
+
+    def store_prd(self, claim: Claim, prd: str) -> bool:
+        """Store a generated PRD with its time and digest it anew (contracts §1, Approval digest)."""
+
+    def create_follow_up(self, claim: Claim, item: Item, outcome: Outcome) -> UUID | None:
+        """A new item for a person (contracts §3), the same one for the same (run, item); None when the fence fell."""
+
+    def save_progress(self, rows: Sequence[Progress]) -> None:
+        """Write the newest state of each row, as an update, or an upsert where no row matched; never past the fence."""
+
+    def save_tasks(self, rows: Sequence[TaskRow]) -> None: ...
+
+    def save_iterations(self, rows: Sequence[IterationRow]) -> None: ...
+
+    def append_logs(self, rows: Sequence[LogRow]) -> None: ...
+
+    def note_events(self, rows: Sequence[ItemEventRow]) -> None: ...
+
+    def close(self) -> None:
+        """Give back every connection."""

@@ -1,0 +1,118 @@
+"""The workspace: trees for agents and checks, and the git objects that the orchestrator alone writes.
+
+A tree is a plain directory. The git directory and index that Mason reads it with lie elsewhere; the ``.git`` inside it
+is a throw-away one for the tools (design, Trust).
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from app.domain.runs import Base
+
+
+class ChangeKind(StrEnum):
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+
+
+class FileKind(StrEnum):
+    FILE = "file"
+    EXECUTABLE = "executable"
+    SYMLINK = "symlink"
+    SUBMODULE = "submodule"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One changed path between two trees. ``file`` is its kind after the change (before, when deleted).
+
+    ``target`` is where a symbolic link points. ``binary`` files have no line counts.
+    """
+
+    path: str
+    kind: ChangeKind
+    file: FileKind = FileKind.FILE
+    target: str | None = None
+    added_lines: int = 0
+    removed_lines: int = 0
+    binary: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """Where an item's work starts: ``commit`` is the base, or the base merged with the item's existing branch.
+
+    ``published`` is the commit on that branch which already carries this approval's work, when an earlier attempt
+    ended between its push and its bookkeeping.
+    """
+
+    commit: str
+    published: str | None = None
+
+
+class Tree(Protocol):
+    """One checked-out directory."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def start(self) -> str:
+        """The commit it was checked out from."""
+
+    def snapshot(self) -> str:
+        """The git tree id of everything in it that is not ignored. Raises GitFailed when git cannot read the tree."""
+
+    def restore(self, tree: str) -> None:
+        """Bring tracked and untracked (not ignored) files back to this git tree."""
+
+
+class Workspace(Protocol):
+    def pin_base(self, branch: str | None) -> Base:
+        """The tip of ``branch`` (None: the repository's default). Raises BadRepository with a sentence."""
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A file's content in a commit, None when there is no such regular file."""
+
+    def paths(self, commit: str) -> list[str]:
+        """Every path in a commit, sorted."""
+
+    def start(self, branch: str, base: Base, approval: str) -> Start:
+        """Where work on this branch starts for the approval with this digest.
+
+        Raises MergeConflict when the existing branch cannot be merged with the base.
+        """
+
+    def tree(self, name: str, commit: str, *, branch: str = "") -> AbstractContextManager[Tree]:
+        """A new tree checked out from ``commit``, removed on leaving. ``branch`` is the name its tools see."""
+
+    def fork(self, name: str, tree: Tree, snapshot: str) -> AbstractContextManager[Tree]:
+        """A tree of its own with the content of a snapshot of ``tree``, for one of several side by side writers."""
+
+    def merge(self, start: str, ours: str, theirs: str) -> str:
+        """Merge two git trees that both come from the git tree ``start``. Raises MergeConflict."""
+
+    def changes(self, before: str, after: str) -> list[Change]:
+        """What differs between two git trees or commits, sorted by path."""
+
+    def diff(self, before: str, after: str, *, limit: int = 200_000) -> str:
+        """The unified diff as text, cut at ``limit`` characters."""
+
+    def commit(self, tree: str, parent: str, message: str, at: datetime) -> str:
+        """Make a commit object on no branch, deterministic for the same arguments."""
+
+    def keep(self, item_slug: str, start: str, tree: str) -> str:
+        """Keep unfinished work as a patch file outside the run's directory and under ``refs/mason/wip/<slug>``.
+
+        Returns where, for people.
+        """
+
+    def close(self) -> None:
+        """Remove everything of this run."""

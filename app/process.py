@@ -1,0 +1,295 @@
+"""The one subprocess door: list arguments, a time limit, whole process trees killed, environment from an allow list."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+MARK = "MASON_PROCESS"
+"""Environment variable that marks every process of one contained command, so that its orphans can be found."""
+
+OUTPUT_LIMIT = 1_000_000
+"""Bytes of output that are kept: the first half and the last half of a longer one."""
+
+_TICK = 0.05
+_ALLOWED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM", "USER", "LOGNAME", "SHELL")
+
+
+class Stop:
+    """A request to stop, shared by everything that works for one item or one run. Parents stop their children."""
+
+    def __init__(self, parent: Stop | None = None) -> None:
+        self._event = threading.Event()
+        self._parent = parent
+        self._reason = ""
+
+    def set(self, reason: str) -> None:
+        """Ask for the stop; the first reason stays."""
+        if not self._event.is_set():
+            self._reason = reason
+            self._event.set()
+
+    @property
+    def reason(self) -> str:
+        """Why, or an empty string while nobody asked."""
+        return self._reason or (self._parent.reason if self._parent else "")
+
+    def is_set(self) -> bool:
+        return self._event.is_set() or (self._parent is not None and self._parent.is_set())
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most ``seconds`` for the stop; whether it came."""
+        deadline = time.monotonic() + seconds
+        while not self.is_set():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._event.wait(min(left, _TICK) if self._parent else left)
+        return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """How a command ended. ``exit_code`` is None when it was killed or could not be started (``missing``)."""
+
+    exit_code: int | None
+    stdout: bytes = b""
+    stderr: bytes = b""
+    seconds: float = 0.0
+    timed_out: bool = False
+    stopped: bool = False
+    missing: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; invalid UTF-8 becomes U+FFFD."""
+        return self.stdout.decode("utf-8", "replace")
+
+
+class _Bounded:
+    """Keeps the head and the tail of a stream within a limit of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._half = max(limit // 2, 1)
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._dropped = 0
+
+    def add(self, chunk: bytes) -> None:
+        room = self._half - len(self._head)
+        self._head += chunk[:room]
+        self._tail += chunk[max(room, 0) :]
+        if len(self._tail) > 2 * self._half:
+            self._cut()
+
+    def _cut(self) -> None:
+        extra = len(self._tail) - self._half
+        if extra > 0:
+            self._dropped += extra
+            del self._tail[:extra]
+
+    def value(self) -> bytes:
+        self._cut()
+        if not self._dropped:
+            return bytes(self._head + self._tail)
+        return bytes(self._head) + f"\n… {self._dropped} bytes left out …\n".encode() + bytes(self._tail)
+
+
+def base_environment(environ: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The allow-listed part of ``environ``, plus ``extra``: no secret of Mason's reaches a command by accident."""
+    return {name: environ[name] for name in _ALLOWED if name in environ} | dict(extra or {})
+
+
+def run(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout: float,
+    stop: Stop | None = None,
+    stdin: bytes = b"",
+    merge: bool = False,
+    contained: bool = False,
+    limit: int = OUTPUT_LIMIT,
+    on_output: Callable[[bytes], None] | None = None,
+) -> Finished:
+    """Run a command to its end, its time limit (seconds) or the stop, then kill what is left of it.
+
+    ``merge`` puts standard error into ``stdout``. ``contained`` also finds and kills processes that left the process
+    group; use it for every command of an agent or a repository. Never raises for what the command does.
+    """
+    mark = uuid4().hex
+    started = time.monotonic()
+    try:
+        child = subprocess.Popen(
+            list(command),
+            cwd=cwd,
+            env={**env, MARK: mark} if contained else dict(env),
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge else subprocess.PIPE,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as problem:
+        return Finished(exit_code=None, missing=True, stderr=str(problem).encode())
+    except (OSError, ValueError) as problem:  # an argument list that is too long, a NUL in an argument
+        return Finished(exit_code=None, stderr=str(problem).encode())
+    try:
+        out, err, timed_out, stopped = _converse(child, stdin, started + timeout, stop, limit, on_output)
+    finally:
+        _kill_tree(child, mark if contained else None)
+    killed = timed_out or stopped
+    return Finished(
+        exit_code=None if killed else child.returncode,
+        stdout=out,
+        stderr=err,
+        seconds=time.monotonic() - started,
+        timed_out=timed_out,
+        stopped=stopped,
+    )
+
+
+def _converse(
+    child: subprocess.Popen[bytes],
+    stdin: bytes,
+    deadline: float,
+    stop: Stop | None,
+    limit: int,
+    on_output: Callable[[bytes], None] | None,
+) -> tuple[bytes, bytes, bool, bool]:
+    """Feed and read the child until it exits. Pipes held open by its children are not waited for."""
+    buffers = {id(child.stdout): _Bounded(limit), id(child.stderr): _Bounded(limit)}
+    pending = memoryview(stdin)
+    timed_out = stopped = False
+    with selectors.DefaultSelector() as selector:
+        for stream in (child.stdout, child.stderr):
+            if stream:
+                os.set_blocking(stream.fileno(), False)
+                selector.register(stream, selectors.EVENT_READ)
+        if child.stdin:
+            os.set_blocking(child.stdin.fileno(), False)
+            selector.register(child.stdin, selectors.EVENT_WRITE)
+        exited = False
+        while selector.get_map() or not exited:
+            timed_out = time.monotonic() >= deadline
+            stopped = stop is not None and stop.is_set()
+            if timed_out or stopped:
+                break
+            ready = selector.select(0 if exited else _TICK) if selector.get_map() else []
+            if exited and not ready:
+                break
+            for key, _ in ready:
+                if key.fileobj is child.stdin:
+                    pending = _write(selector, child, pending)
+                    continue
+                chunk = os.read(key.fd, 65536)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+                    continue
+                buffers[id(key.fileobj)].add(chunk)
+                if on_output:
+                    on_output(chunk)
+            if not selector.get_map() and not exited:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(_TICK)
+            exited = child.poll() is not None
+    return buffers[id(child.stdout)].value(), buffers[id(child.stderr)].value(), timed_out, stopped
+
+
+def _write(selector: selectors.BaseSelector, child: subprocess.Popen[bytes], pending: memoryview) -> memoryview:
+    if child.stdin is None:
+        return pending
+    try:
+        pending = pending[os.write(child.stdin.fileno(), pending[:65536]) :]
+    except BlockingIOError:
+        return pending
+    except BrokenPipeError:
+        pending = pending[:0]
+    if not pending:
+        selector.unregister(child.stdin)
+        child.stdin.close()
+    return pending
+
+
+def _kill_tree(child: subprocess.Popen[bytes], mark: str | None) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream:
+            with contextlib.suppress(OSError):
+                stream.close()
+    if mark:
+        kill_marked(mark)
+
+
+def kill_marked(mark: str) -> None:
+    """Kill every process whose environment carries the mark, until none is found (Linux: reads ``/proc``)."""
+    needle = f"{MARK}={mark}".encode()
+    for _ in range(50):
+        found = [pid for pid in _pids() if needle in _environ(pid)]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):  # adopted orphans (see adopt_orphans) are ours to reap
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _pids() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+    except OSError:
+        return []
+
+
+def _environ(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of its orphaned descendants, so that they can be found (Linux; else nothing)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def kill_descendants() -> None:
+    """Kill everything that descends from this process: the last act of a runner whose commands were hostile."""
+    for _ in range(50):
+        parents = {pid: _parent(pid) for pid in _pids()}
+        ours = {os.getpid()}
+        while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+            ours |= more
+        ours.discard(os.getpid())
+        if not ours:
+            return
+        for pid in ours:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return -1

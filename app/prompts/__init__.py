@@ -1,0 +1,1 @@
+"""Every word that an agent is told."""

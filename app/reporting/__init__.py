@@ -1,0 +1,1 @@
+"""Sinks for events, behind one fan-out."""

@@ -1,0 +1,1 @@
+"""The Implementation Validator: one module a tier."""

@@ -1,0 +1,1 @@
+"""Git, trees and isolation."""
