@@ -68,6 +68,14 @@ class ItemEventRow:
     created_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """A claim, and the item as the claiming update returned it."""
+
+    claim: Claim
+    item: Item
+
+
 class Backlog(Protocol):
     def require_ready(self) -> None:
         """Raise NotMigrated unless every migration of this Mason is applied."""
@@ -90,10 +98,11 @@ class Backlog(Protocol):
     def close_run(self, result: RunResult) -> None:
         """Write status, counts, validation_summary, total_fix_iterations, item_results and the end time."""
 
-    def claim(self, item: Item, *, run_id: UUID, claimed_by: str, branch: str) -> Claim | None:
+    def claim(self, item: Item, *, run_id: UUID, claimed_by: str, branch: str) -> Claimed | None:
         """Take an approved item by one conditional update, or None when somebody else did.
 
-        The item's branch is recorded with the claim; its first progress row is written at once and alone.
+        The item's branch is recorded with the claim, a null ``approved_digest`` is filled; its first progress row is
+        written at once and alone. The item comes back as it is now, in ``in_progress``.
         """
 
     def heartbeat(self, claims: Sequence[Claim]) -> list[Claim]:

@@ -71,7 +71,10 @@ class Tree(Protocol):
         """The git tree id of everything in it that is not ignored. Raises GitFailed when git cannot read the tree."""
 
     def restore(self, tree: str) -> None:
-        """Bring tracked and untracked (not ignored) files back to this git tree."""
+        """Bring tracked and untracked (not ignored) files back to this git tree (or commit)."""
+
+    def forget_untracked(self) -> None:
+        """From now on, untracked files that are here are not part of the work: the install step made them."""
 
 
 class Workspace(Protocol):
@@ -112,6 +115,12 @@ class Workspace(Protocol):
         """Keep unfinished work as a patch file outside the run's directory and under ``refs/mason/wip/<slug>``.
 
         Returns where, for people.
+        """
+
+    def push(self, remote: str, commit: str, branch: str) -> None:
+        """Push a commit to a branch of a remote (path or URL), never with force, once or again with one effect.
+
+        Raises GitFailed when the branch cannot take the commit.
         """
 
     def close(self) -> None:
