@@ -163,6 +163,49 @@ def run(
     )
 
 
+def spawn(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    user: int | None = None,
+    group: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a long-running child in a session of its own; both its outputs go to ``log``, which starts empty.
+
+    ``user`` and ``group`` (numeric) are what it runs as. On Linux it gets SIGINT when the thread that started it ends,
+    a killed parent included. The caller stops and reaps it. Raises OSError when it cannot be started.
+    """
+    prctl = _prctl()
+
+    def end_with_parent() -> None:
+        if prctl:
+            prctl(1, int(signal.SIGINT), 0, 0, 0)  # PR_SET_PDEATHSIG
+
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            list(command),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - one system call, prepared before the fork
+        )
+
+
+def _prctl() -> Callable[..., int] | None:
+    try:
+        return ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+
+
 def _converse(
     child: subprocess.Popen[bytes],
     stdin: bytes,
