@@ -7,6 +7,7 @@ import ctypes
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -336,3 +337,29 @@ def _parent(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, IndexError, ValueError):
         return -1
+
+
+def host() -> str:
+    """This machine since its last boot: its name and the boot's id, without blanks."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:13]
+    except OSError:
+        boot = "unknown"
+    return f"{socket.gethostname()}/{boot}".replace(" ", "-")
+
+
+def pid_namespace() -> str:
+    """The namespace in which this process's ids count: two containers on one host have two."""
+    try:
+        return os.readlink("/proc/self/ns/pid").replace(" ", "-")  # noqa: PTH115 - it points to no path
+    except OSError:
+        return "none"
+
+
+def start_time(pid: int) -> str | None:
+    """When a living process started, in clock ticks since boot; None when there is none (or no ``/proc``)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if len(fields) < 20 or fields[0] in "ZX" else fields[19]

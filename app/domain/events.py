@@ -163,7 +163,14 @@ class Noted(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reevaluated(Event):
-    """The verdicts on items with inconclusive evidence: (title, ``EXECUTE`` or ``SKIP``, reason) each."""
+class Reevaluated(ItemEvent):
+    """The verdict on an item with inconclusive evidence: ``EXECUTE`` or ``SKIP``."""
 
-    verdicts: tuple[tuple[str, str, str], ...]
+    title: str
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrdGenerated(ItemEvent):
+    """The agent wrote a PRD and it is stored."""

@@ -68,7 +68,13 @@ class Progress:
     checkpoint: int = 1
     checkpoint_message: str = "Starting execution..."
     checkpoints: tuple[tuple[int, str, datetime], ...] = ()
+    done_tasks: frozenset[str] = frozenset()
     completed_at: datetime | None = None
+
+    @property
+    def percentage(self) -> int:
+        """What the dashboard shows: a share of the 13 checkpoints, 0 to 100."""
+        return 100 * max(len(self.checkpoints), self.checkpoint) // len(CHECKPOINTS)
 
 
 def first_progress(claim: Claim) -> Progress:
@@ -77,12 +83,17 @@ def first_progress(claim: Claim) -> Progress:
 
 
 def advance(progress: Progress, event: ev.Event) -> Progress:
-    """The state after one event. Checkpoints and percentages never fall; unknown events change nothing."""
+    """The state after one event. Checkpoints and percentages never fall; unknown events change nothing.
+
+    A settled item's row is final: what is still said about it afterwards changes nothing either.
+    """
+    if progress.completed_at:
+        return progress
     match event:
         case ev.CheckpointReached():
             return _reach(progress, event.checkpoint, event.phase, event.message, event.at)
         case ev.Planned(plan=plan):
-            return replace(progress, total_waves=max(len(plan.waves), 1) + 1, tasks_total=len(plan.tasks))
+            return _counted(replace(progress, total_waves=max(len(plan.waves), 1) + 1, tasks_total=len(plan.tasks)))
         case ev.WaveStarted():
             return replace(
                 progress, wave=event.wave, wave_status="in_progress", current_task=event.title or f"Wave {event.wave}"
@@ -92,7 +103,7 @@ def advance(progress: Progress, event: ev.Event) -> Progress:
         case ev.TaskChanged(status=ev.TaskStatus.IN_PROGRESS):
             return replace(progress, current_task=event.task.description)
         case ev.TaskChanged(status=ev.TaskStatus.COMPLETED | ev.TaskStatus.FAILED | ev.TaskStatus.SKIPPED):
-            return replace(progress, tasks_done=min(progress.tasks_done + 1, progress.tasks_total))
+            return _counted(replace(progress, done_tasks=progress.done_tasks | {event.task.id}))
         case ev.AgentActivity():
             return replace(progress, current_task=event.message, current_file=event.file)
         case ev.CheckStarted(kind=kind):
@@ -108,7 +119,13 @@ def advance(progress: Progress, event: ev.Event) -> Progress:
             return progress
 
 
+def _counted(progress: Progress) -> Progress:
+    """A task that was run again after a conflict is done once."""
+    return replace(progress, tasks_done=min(len(progress.done_tasks), progress.tasks_total))
+
+
 def _reach(progress: Progress, checkpoint: int, phase: ev.Phase, message: str, at: datetime) -> Progress:
+    checkpoint = min(checkpoint, len(CHECKPOINTS))
     known = {number for number, _, _ in progress.checkpoints}
     done = [(n, CHECKPOINTS[n], at) for n in range(1, checkpoint + 1) if n not in known]
     phases = list(ev.Phase)

@@ -1,0 +1,48 @@
+"""The base commit's own gate, once a run: a base that fails by itself must not cost an agent anything (step 10)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from app.domain.items import Item
+from app.domain.results import CheckKind, GateResult
+from app.domain.runs import Base
+from app.gate.checks import Gate
+from app.ports.workspace import Workspace
+from app.process import Stop
+
+_WORDS = {
+    CheckKind.TYPECHECK: r"type[- ]?check(s|er|ing)?|tsc|mypy|pyright|type errors?",
+    CheckKind.LINT: r"lint(er|ing)?|eslint|ruff|clippy|flake8",
+    CheckKind.BUILD: r"build(s|ing)?|compil\w+",
+    CheckKind.TEST: r"(unit )?tests?|pytest|vitest|jest",
+    CheckKind.E2E: r"e2e|end[- ]to[- ]end|playwright",
+}
+
+
+def check_base(workspace: Workspace, gate: Gate, base: Base, kinds: Sequence[CheckKind], stop: Stop) -> GateResult:
+    """Every check on a clean checkout of the base commit; its install is the pristine one that later trees copy."""
+    with workspace.tree("base", base.commit, branch=base.branch) as tree:
+        if failure := gate.prepare(tree.path, stop, base=True):
+            return GateResult(checks=(failure,), tree=base.commit)
+        results = gate.run(tree.path, kinds, stop, lambda _: None, lambda _: None)
+        return GateResult(checks=tuple(results), tree=base.commit)
+
+
+def base_failure(base: Base, gate: GateResult) -> str:
+    """One sentence for people: which checks of the base commit fail by themselves, and the first thing they say."""
+    names = ", ".join(check.kind.value for check in gate.failures)
+    first = gate.failures[0]
+    detail = str(first.diagnostics[0]) if first.diagnostics else first.reason
+    return f"The base commit {base.commit[:10]} of {base.branch} fails its own {names}" + (
+        f" ({detail[:300]})" if detail else ""
+    )
+
+
+def repairs(item: Item, gate: GateResult) -> bool:
+    """Whether the item is there to repair the base: its PRD names every check that fails there."""
+    prd = item.prd or ""
+    return all(
+        re.search(rf"\b({_WORDS.get(check.kind, check.kind.value)})\b", prd, re.IGNORECASE) for check in gate.failures
+    )

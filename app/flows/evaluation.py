@@ -1,0 +1,102 @@
+"""Evaluation: validator, then gate, then the final gate on a clean checkout of the exact commit (steps 9, 10, 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.domain import events as ev
+from app.domain.results import CheckKind, CheckResult, GateResult
+from app.flows.commit_message import commit_message
+from app.flows.work import Evaluation, ItemWork
+from app.gate.diagnostics import with_new_warnings
+from app.ports.workspace import Tree
+from app.validator import validate
+
+
+def evaluate(work: ItemWork, tree: Tree) -> Evaluation:
+    """Judge what is in the tree now. Only a commit whose final gate passed comes back as passed.
+
+    The checks may leave files behind: the tree is put back to what was judged.
+    """
+    workspace, snapshot = work.ports.workspace, tree.snapshot()
+    changes = workspace.changes(work.begin, snapshot)
+    validator = validate(changes, work.context, work.run.policy)
+    work.report(ev.Validated(claim=work.claim, result=validator))
+    work.evaluation = Evaluation(tree=snapshot, validator=validator)
+    if validator.proceed:
+        gate = gate_in(work, tree, snapshot)
+        tree.restore(snapshot)
+        work.evaluation = Evaluation(tree=snapshot, validator=validator, gate=gate)
+        if gate.passed:
+            message = commit_message(work.item, gate, work.ports.agent.name)
+            commit = workspace.commit(snapshot, work.begin, message, datetime.now(UTC))
+            gate = final_gate(work, commit)
+            work.evaluation = Evaluation(tree=snapshot, validator=validator, gate=gate, commit=commit)
+    return work.evaluation
+
+
+def final_gate(work: ItemWork, commit: str) -> GateResult:
+    """The evidence: every check on a clean checkout of the commit, from a pristine install.
+
+    The smoke test, where asked for, runs in the same checkout and blocks nothing.
+    """
+    with work.ports.workspace.tree(f"final-{work.item.id}", commit, branch=work.branch) as tree:
+        gate = gate_in(work, tree, commit)
+        if not (gate.passed and work.run.options.smoke_test):
+            return gate
+        smoke = run_checks(work, tree.path, commit, (CheckKind.SMOKE,))
+        return GateResult(checks=gate.checks + smoke.checks, tree=commit, seconds=gate.seconds + smoke.seconds)
+
+
+def gate_in(work: ItemWork, tree: Tree, state: str) -> GateResult:
+    """Install what the state needs, then every check of the gate. A failed install is a failed gate."""
+    if failure := prepare(work, tree):
+        work.report(ev.CheckFinished(claim=work.claim, result=failure))
+        return GateResult(checks=(failure,), tree=state, seconds=failure.seconds)
+    return run_checks(work, tree.path, state, work.run.kinds)
+
+
+def prepare(work: ItemWork, tree: Tree) -> CheckResult | None:
+    """The install step, where the tree's manifests changed since its last one; the failure, if it failed.
+
+    What it leaves behind is not part of the item's work.
+    """
+    work.check_stop()
+    before = tree.snapshot()
+    failure = work.run.gate.prepare(tree.path, work.stop)
+    work.check_stop()
+    tree.forget_untracked()
+    tree.restore(before)
+    return failure
+
+
+def run_checks(work: ItemWork, path: Path, tree: str, kinds: Sequence[CheckKind]) -> GateResult:
+    """One gate, its checks side by side; lint is held against the base's warnings. Raises Settled on a stop."""
+    started = datetime.now(UTC)
+
+    def finished(result: CheckResult) -> None:
+        work.report(ev.CheckFinished(claim=work.claim, result=judged(work, result)))
+
+    results = work.run.gate.run(
+        path, kinds, work.stop, lambda kind: work.report(ev.CheckStarted(claim=work.claim, kind=kind)), finished
+    )
+    work.check_stop()
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    return GateResult(checks=tuple(judged(work, r) for r in results), tree=tree, seconds=seconds)
+
+
+def judged(work: ItemWork, result: CheckResult) -> CheckResult:
+    """New warnings against the base fail the check (contracts §2)."""
+    return with_new_warnings(work.run.base_gate.check(result.kind), result)
+
+
+def record_checks(work: ItemWork, tree: Tree, kinds: Sequence[CheckKind]) -> None:
+    """The checks after a writing wave: recorded, not blocking (contracts §2)."""
+    snapshot = tree.snapshot()
+    results = work.run.gate.run(tree.path, kinds, work.stop, lambda _: None, lambda _: None)
+    tree.restore(snapshot)
+    work.check_stop()
+    for result in results:
+        work.report(ev.CheckFinished(claim=work.claim, result=result, recorded_only=True))

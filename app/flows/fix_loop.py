@@ -1,0 +1,95 @@
+"""The fix loop: at most five iterations, autofixers first, then the agent; stops early when it goes in circles."""
+
+from __future__ import annotations
+
+from app.domain import events as ev
+from app.domain.results import CheckKind, CheckResult, Iteration, Verdict
+from app.flows.evaluation import evaluate, run_checks
+from app.flows.work import Evaluation, ItemWork, call_agent
+from app.gate.diagnostics import missing_dependency
+from app.ports.agent import Role
+from app.ports.workspace import Tree
+from app.prompts import answers, render
+
+
+def fix_loop(work: ItemWork, tree: Tree) -> None:
+    """Fix what the last evaluation found until one passes. Raises Settled (rejected) with the reason when none does.
+
+    Every iteration starts from a failed evaluation and ends with a new one, so a fix cannot skip a single check.
+    """
+    limit = work.run.policy.limits.fix_iterations
+    seen: set[frozenset[str]] = set()
+    for number in range(1, limit + 1):
+        before = current(work)
+        if before.passed:
+            return
+        give_up_if_hopeless(work, before, seen)
+        work.report(ev.IterationStarted(claim=work.claim, number=number, limit=limit))
+        tried, needs_human = fix(work, tree, before, number)
+        after = evaluate(work, tree)
+        iteration = Iteration(
+            number=number,
+            failed_before=before.failed,
+            tried=tried,
+            gate=after.gate,
+            validator=after.validator,
+            passed=after.passed,
+        )
+        work.iterations += (iteration,)
+        work.report(ev.IterationFinished(claim=work.claim, iteration=iteration))
+        if needs_human and not after.passed:
+            raise work.settled(Verdict.REJECTED, f"A person has to decide: {needs_human}")
+    last = current(work)
+    if not last.passed:
+        failed = ", ".join(last.failed)
+        raise work.settled(Verdict.REJECTED, f"Validation failed after {limit} fix iterations: {failed}")
+
+
+def current(work: ItemWork) -> Evaluation:
+    if work.evaluation is None:
+        raise work.settled(Verdict.REJECTED, "Nothing was evaluated")
+    return work.evaluation
+
+
+def give_up_if_hopeless(work: ItemWork, evaluation: Evaluation, seen: set[frozenset[str]]) -> None:
+    """A set of failures that was there before, or a missing dependency, ends the loop (contracts §2)."""
+    failed = ", ".join(evaluation.failed)
+    if evaluation.fingerprints in seen:
+        done = len(work.iterations)
+        raise work.settled(
+            Verdict.REJECTED, f"Stopped after {done} fix iterations, the same failures came back: {failed}"
+        )
+    seen.add(evaluation.fingerprints)
+    for check in evaluation.gate.failures if evaluation.gate else ():
+        if package := missing_dependency(check, work.ports.workspace.paths(evaluation.tree), reader(work, evaluation)):
+            raise work.settled(Verdict.REJECTED, f"The dependency “{package}” is missing, which no fix can add")
+
+
+def fix(work: ItemWork, tree: Tree, before: Evaluation, number: int) -> tuple[str, str]:
+    """One iteration's changes: what was tried, and the agent's question for a person, if it has one."""
+    tried = []
+    failures = before.gate.failures if before.gate else ()
+    if lint := next((check for check in failures if check.kind is CheckKind.LINT), None):
+        tried += work.run.gate.autofix(tree.path, (CheckKind.LINT,), work.stop)
+        work.check_stop()
+        failures = after_autofix(work, tree, failures, lint) if tried else failures
+    if not failures and before.validator.proceed:
+        return "; ".join(tried), ""
+    prompt = render.fix(work.item, work.context, failures, before.validator, work.iterations, work.instructions)
+    result = call_agent(work, tree.path, Role.FIX, prompt, schema=answers.FIX_SCHEMA, iteration=number)
+    report = answers.parse_fix(result.answer)
+    if result.error:
+        tried.append(f"agent: {result.error}")
+    else:
+        tried.append(f"agent: {(report.reason if report else '') or result.text or 'made changes'}"[:500])
+    return "; ".join(tried), report.reason if report and report.needs_human and not result.error else ""
+
+
+def after_autofix(
+    work: ItemWork, tree: Tree, failures: tuple[CheckResult, ...], lint: CheckResult
+) -> tuple[CheckResult, ...]:
+    """What is left for the agent once the autofixer ran: only lint is looked at again, the evaluation sees the rest."""
+    snapshot = tree.snapshot()
+    left = run_checks(work, tree.path, snapshot, (CheckKind.LINT,)).check(CheckKind.LINT)
+    tree.restore(snapshot)
+    return tuple(left if check is lint else check for check in failures if check is not lint or left.blocks)

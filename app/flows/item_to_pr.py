@@ -1,0 +1,163 @@
+"""The story of one item, from its claim to its branch and pull request (design, The story of an item)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.domain import events as ev
+from app.domain.plans import Plan
+from app.domain.results import Outcome, Verdict
+from app.flows.evaluation import evaluate, prepare
+from app.flows.fix_loop import fix_loop
+from app.flows.waves import run_waves
+from app.flows.work import ItemWork, Settled, ask_agent
+from app.planning.context import read_context
+from app.planning.plan import make_plan
+from app.ports.agent import Role
+from app.ports.workspace import Tree
+from app.prompts import answers, render, routing
+
+
+def item_to_pr(work: ItemWork) -> Outcome:
+    """Take one claimed item to its end. Raises Settled where the story ends early; writing it down is the caller's."""
+    check_approval(work)
+    if published := find_start(work):
+        return finish_earlier_attempt(work, published)
+    with work.ports.workspace.tree(f"item-{work.item.id}", work.begin, branch=work.branch) as tree:
+        check_prd(work, tree)
+        re_evaluate(work, tree)
+        route(work)
+        verify(work, tree)
+        plan = plan_waves(work)
+        install(work, tree)
+        try:
+            run_waves(work, tree, plan)
+            evaluate(work, tree)
+            fix_loop(work, tree)
+        except Settled as settled:
+            raise keep_work(work, tree, settled) from None
+    return publish(work)
+
+
+def check_approval(work: ItemWork) -> None:
+    """Approval is bound to content: an item that was edited since goes back to ``new``."""
+    item = work.item
+    started = ev.ItemStarted(
+        claim=work.claim, item=item, branch=work.branch, position=work.position, total=work.run.total
+    )
+    work.report(started)
+    work.reach(3, ev.Phase.SITE_REVIEW, "Analyzing PRD and dependencies...")
+    if item.approved_digest != item.content_digest:
+        raise work.settled(Verdict.CHANGED, "The item was changed after it was approved; approve it again")
+
+
+def find_start(work: ItemWork) -> str | None:
+    """Find the commit to start from; or the commit that an earlier attempt of this approval got as far as pushing."""
+    start = work.ports.workspace.start(work.branch, work.run.base, work.item.approved_digest or "")
+    work.begin = start.commit
+    return start.published
+
+
+def finish_earlier_attempt(work: ItemWork, commit: str) -> Outcome:
+    """The commit is on its branch, so its final gate has passed: only the bookkeeping is left to do."""
+    work.note(f"Branch {work.branch} already carries this approval's work; finishing what was left open")
+    return publish_commit(work, replace(work.outcome(Verdict.COMPLETED), commit=commit))
+
+
+def check_prd(work: ItemWork, tree: Tree) -> None:
+    """No PRD: ask on a terminal, write one where that is wanted, else put the item off."""
+    if not work.item.has_prd:
+        ask = work.ports.ask
+        wanted = work.run.options.generate_prd or bool(ask and ask(f"“{work.item.title}” has no PRD. Write one now?"))
+        if not wanted:
+            raise work.settled(Verdict.DEFERRED, "The item has no PRD; write one, or run with --generate-prd")
+        write_prd(work, tree)
+    work.reach(4, ev.Phase.SITE_REVIEW, "Loaded PRD content")
+    work.context = read_context(work.item)
+
+
+def write_prd(work: ItemWork, tree: Tree) -> None:
+    """Have the agent write a PRD and store it before it is used; the approval's digest follows."""
+    answer = ask_agent(work, tree, Role.WRITE_PRD, render.write_prd(work.item), answers.PRD_SCHEMA, answers.parse_prd)
+    if isinstance(answer, str):
+        raise work.settled(Verdict.DEFERRED, f"The item has no PRD and none could be written: {answer}")
+    if not work.ports.backlog.store_prd(work.claim, answer.markdown):
+        raise work.settled(Verdict.LOST, "The claim was lost")
+    written = replace(work.item, prd=answer.markdown)
+    work.item = replace(written, approved_digest=written.content_digest)
+    work.report(ev.PrdGenerated(claim=work.claim))
+
+
+def re_evaluate(work: ItemWork, tree: Tree) -> None:
+    """Items whose evidence is inconclusive are looked at again before they cost anything (seed, step 2.5)."""
+    if work.item.evidence_status != "inconclusive":
+        return
+    prompt = render.re_evaluate(work.item)
+    answer = ask_agent(work, tree, Role.RE_EVALUATE, prompt, answers.RE_EVALUATION_SCHEMA, answers.parse_re_evaluation)
+    # No usable answer: the safe choice is not to spend anything.
+    verdict, reason = ("SKIP", answer) if isinstance(answer, str) else (answer.verdict, answer.reason)
+    work.report(ev.Reevaluated(claim=work.claim, title=work.item.title, verdict=verdict, reason=reason))
+    if verdict == "SKIP":
+        raise work.settled(Verdict.DEFERRED, f"Re-evaluation determined no real benefit: {reason}")
+
+
+def route(work: ItemWork) -> None:
+    """The domain instructions; the repository's own on the base commit win over ours (seed, step 2.6)."""
+    workspace, base = work.ports.workspace, work.run.base
+    work.instructions = routing.instructions(work.item.type, lambda path: workspace.read(base.commit, path))
+
+
+def verify(work: ItemWork, tree: Tree) -> None:
+    """Is the problem still there? No usable answer counts as PROCEED: the gate decides anyway."""
+    work.reach(5, ev.Phase.SITE_REVIEW, "Verifying that the problem still exists")
+    prompt = render.verify(work.item, work.context, work.instructions)
+    answer = ask_agent(work, tree, Role.VERIFY, prompt, answers.VERIFICATION_SCHEMA, answers.parse_verification)
+    if isinstance(answer, str):
+        work.note(f"Verification gave no verdict, going on: {answer}", ev.Level.WARN)
+    elif answer.verdict == "SKIP":
+        raise work.settled(Verdict.ALREADY_RESOLVED, answer.reason or "Already resolved")
+    elif answer.verdict == "MODIFIED":
+        work.context = replace(work.context, amendment=answer.details or answer.reason)
+
+
+def plan_waves(work: ItemWork) -> Plan:
+    """The PRD's waves, or the default plan; what could not be read is said, not guessed."""
+    plan = make_plan(work.item.prd or "", frontend=routing.domain_of(work.item.type) in ("ui", "ux"))
+    for warning in plan.warnings:
+        work.note(warning, ev.Level.WARN)
+    work.report(ev.Planned(claim=work.claim, plan=plan))
+    work.reach(6, ev.Phase.FOUNDATION, "Analysis complete")
+    return plan
+
+
+def install(work: ItemWork, tree: Tree) -> None:
+    """The dependencies, before the agent starts: it may want to run the checks itself."""
+    if failure := prepare(work, tree):
+        raise work.settled(Verdict.REJECTED, f"The install step failed: {failure.reason or failure.output[-500:]}")
+
+
+def publish(work: ItemWork) -> Outcome:
+    """Publish the commit whose final gate passed."""
+    if work.evaluation is None or not work.evaluation.passed:
+        raise work.settled(Verdict.REJECTED, "No commit has passed its final gate")
+    return publish_commit(work, work.outcome(Verdict.COMPLETED))
+
+
+def publish_commit(work: ItemWork, outcome: Outcome) -> Outcome:
+    """Push and open the pull request, if the claim is still ours: a runner that lost it publishes nothing."""
+    work.check_stop()
+    if work.claim not in work.ports.backlog.heartbeat([work.claim]):
+        raise work.settled(Verdict.LOST, "The claim was lost")
+    published = work.ports.forge.publish(work.item, work.run.base, outcome)
+    return replace(outcome, pull_request=published.pull_request)
+
+
+def keep_work(work: ItemWork, tree: Tree, settled: Settled) -> Settled:
+    """A permanently failed item keeps what was written: as a patch, and under refs/mason/wip (contracts §2)."""
+    if settled.outcome.verdict is not Verdict.REJECTED:
+        return settled
+    workspace, snapshot = work.ports.workspace, tree.snapshot()
+    if not workspace.changes(work.begin, snapshot):
+        return settled
+    kept = workspace.keep(work.branch.removeprefix("mason/"), work.begin, snapshot)
+    return Settled(replace(settled.outcome, kept=kept))

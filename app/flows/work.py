@@ -1,0 +1,247 @@
+"""What every step of an item's story works with: the ports, the run, the item, and the ways out of the story."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from app.domain import events as ev
+from app.domain.claims import Claim
+from app.domain.items import Item
+from app.domain.plans import PrdContext
+from app.domain.policy import Policy
+from app.domain.results import CheckKind, GateResult, Iteration, Outcome, Usage, ValidatorResult, Verdict
+from app.domain.runs import Base
+from app.gate.checks import Gate
+from app.gate.toolchain import Toolchain
+from app.ports.agent import Agent, AgentRequest, AgentResult, Role
+from app.ports.backlog import Backlog
+from app.ports.forge import Forge
+from app.ports.reporter import Reporter
+from app.ports.workspace import Tree, Workspace
+from app.process import Stop
+
+Answer = TypeVar("Answer")
+
+LOST = "lost"
+"""The stop reason of an item whose claim belongs to another runner now."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ports:
+    """The outside, as the wiring chose it. ``ask`` puts a yes/no question to a person; None when headless."""
+
+    backlog: Backlog
+    forge: Forge
+    workspace: Workspace
+    agent: Agent
+    reporter: Reporter
+    make_gate: Callable[[Toolchain, Policy], Gate]
+    claimed_by: str
+    is_dead: Callable[[str], bool]
+    ask: Callable[[str], bool] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """What a person asked for: the options of ``mason run``."""
+
+    item_ids: tuple[UUID, ...] = ()
+    limit: int | None = None
+    smoke_test: bool = False
+    e2e: bool = False
+    max_parallel: int = 1
+    base: str | None = None
+    generate_prd: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunContext:
+    """One run: what all of its items share. ``base_gate`` is how the base commit itself does."""
+
+    id: UUID
+    ports: Ports
+    options: RunOptions
+    base: Base
+    policy: Policy
+    gate: Gate
+    kinds: tuple[CheckKind, ...]
+    base_gate: GateResult
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """What validator and gate say of one state of the tree (a git tree id).
+
+    ``gate`` is None while the validator stops the item, the gate in the work tree when that failed, else the final gate
+    on ``commit``. ``passed`` is true only for a commit whose final gate passed.
+    """
+
+    tree: str
+    validator: ValidatorResult
+    gate: GateResult | None = None
+    commit: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.commit is not None and self.gate is not None and self.gate.passed
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """What is wrong, comparable between evaluations."""
+        checks = self.gate.failures if self.gate else ()
+        return self.validator.fingerprints.union(*(check.fingerprints for check in checks))
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The names of what failed, validator tiers first."""
+        checks = self.gate.failures if self.gate else ()
+        return tuple(t.tier.value for t in self.validator.failures) + tuple(c.kind.value for c in checks)
+
+
+class Settled(Exception):
+    """Leaves the story of an item early, with its outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+@dataclass(kw_only=True)
+class ItemWork:
+    """One item on its way. The fields from ``instructions`` on are filled in as the story goes.
+
+    ``begin`` is the commit that the work starts from, ``evaluation`` the newest one.
+    """
+
+    run: RunContext
+    claim: Claim
+    item: Item
+    branch: str
+    position: int
+    stop: Stop
+    instructions: str = ""
+    context: PrdContext = field(default_factory=PrdContext)
+    begin: str = ""
+    evaluation: Evaluation | None = None
+    usage: Usage = field(default_factory=Usage)
+    iterations: tuple[Iteration, ...] = ()
+    tasks_done: set[str] = field(default_factory=set)
+    session: str | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def ports(self) -> Ports:
+        return self.run.ports
+
+    def report(self, event: ev.Event) -> None:
+        self.ports.reporter.report(event)
+
+    def reach(self, checkpoint: int, phase: ev.Phase, message: str) -> None:
+        """Report one of the thirteen checkpoints, and stop here if somebody asked for it."""
+        self.check_stop()
+        self.report(ev.CheckpointReached(claim=self.claim, checkpoint=checkpoint, phase=phase, message=message))
+
+    def note(self, message: str, level: ev.Level = ev.Level.INFO, **metadata: object) -> None:
+        self.report(
+            ev.Noted(message=message, level=level, run_id=self.run.id, claim=self.claim, metadata=dict(metadata))
+        )
+
+    def check_stop(self) -> None:
+        """Leave the story when the run was cancelled or the claim lost. Raises Settled."""
+        if self.stop.is_set():
+            raise self.settled(Verdict.LOST if self.stop.reason == LOST else Verdict.RELEASED, self.stop.reason)
+
+    def outcome(self, verdict: Verdict, reason: str = "") -> Outcome:
+        """How the item ended, with what is known of it so far."""
+        return Outcome(
+            verdict=verdict,
+            reason=reason,
+            branch=self.branch if verdict is Verdict.COMPLETED else None,
+            gate=self.evaluation.gate if self.evaluation else None,
+            validator=self.evaluation.validator if self.evaluation else None,
+            commit=self.evaluation.commit if self.evaluation and verdict is Verdict.COMPLETED else None,
+            iterations=self.iterations,
+            usage=self.usage,
+            tasks_done=len(self.tasks_done),
+        )
+
+    def settled(self, verdict: Verdict, reason: str) -> Settled:
+        """What to raise to leave the story here."""
+        return Settled(self.outcome(verdict, reason))
+
+
+def call_agent(
+    work: ItemWork,
+    path: Path,
+    role: Role,
+    prompt: str,
+    *,
+    schema: Mapping[str, object] | None = None,
+    task_id: str | None = None,
+    iteration: int | None = None,
+) -> AgentResult:
+    """One call of the agent within the item's time and budget limits; its usage is added to the item's.
+
+    Raises Settled when the run stops or the item's budget is spent.
+    """
+    limits = work.run.policy.limits
+    left = None if limits.max_cost_usd is None else limits.max_cost_usd - work.usage.cost_usd
+    if left is not None and left <= 0:
+        raise work.settled(Verdict.REJECTED, f"The budget of ${limits.max_cost_usd:.2f} for this item is spent")
+    work.check_stop()
+    request = AgentRequest(
+        role=role,
+        item=work.item,
+        prompt=prompt,
+        worktree=path,
+        time_limit=limits.agent_timeout,
+        schema=schema,
+        budget_usd=left,
+        task_id=task_id,
+        iteration=iteration,
+        session=work.session if role is Role.FIX else None,
+    )
+    result = work.ports.agent.run(
+        request, work.stop, lambda message: work.report(ev.AgentActivity(claim=work.claim, message=message))
+    )
+    with work.lock:
+        work.usage += result.usage
+        work.session = result.session or work.session
+    work.check_stop()
+    return result
+
+
+def ask_agent(
+    work: ItemWork,
+    tree: Tree,
+    role: Role,
+    prompt: str,
+    schema: Mapping[str, object],
+    parse: Callable[[Mapping[str, object] | None], Answer | None],
+) -> Answer | str:
+    """Put a question to the agent; a malformed answer is asked for once more.
+
+    The answer, or a sentence that says why there is none. Whatever the agent did to the tree is undone.
+    """
+    before = tree.snapshot()
+    problem = ""
+    for _ in range(2):
+        result = call_agent(work, tree.path, role, prompt, schema=schema)
+        undo_changes(work, tree, before, role)
+        if (answer := parse(result.answer)) is not None and not result.error:
+            return answer
+        problem = result.error or "the answer did not fit the form that was asked for"
+    return problem
+
+
+def undo_changes(work: ItemWork, tree: Tree, before: str, role: Role) -> None:
+    """Reading roles change nothing, whatever the agent did."""
+    if tree.snapshot() != before:
+        work.note(f"The agent changed files while it was only asked to {role.value}; undone", ev.Level.WARN)
+        tree.restore(before)
