@@ -1,0 +1,76 @@
+"""The environment of checks and of the install step, built from an allow list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.process import base_environment
+
+_REGISTRIES = (
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"),
+    *("npm_config_registry", "NPM_CONFIG_REGISTRY", "GOPROXY", "GOSUMDB", "GOFLAGS"),
+)
+_NETWORK = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"),
+)
+_TOOL_HOMES = {
+    "RUSTUP_HOME": ".rustup",
+    "CARGO_HOME": ".cargo",
+    "GOPATH": "go",
+    "PYENV_ROOT": ".pyenv",
+    "NVM_DIR": ".nvm",
+    "VOLTA_HOME": ".volta",
+    "BUN_INSTALL": ".bun",
+    "PNPM_HOME": ".local/share/pnpm",
+    "COREPACK_HOME": ".cache/node/corepack",
+    "PLAYWRIGHT_BROWSERS_PATH": ".cache/ms-playwright",
+}
+"""Where tools and downloaded packages live. Caches of results (GOCACHE, say) are left out: an agent may have written
+them, and a check would believe them."""
+
+_PLAIN = {
+    "CI": "1",  # no prompts, and no watch mode in vitest and jest
+    "LC_ALL": "C.UTF-8",
+    "TERM": "dumb",
+    "NO_COLOR": "1",
+    "CARGO_TERM_COLOR": "never",
+    "PY_COLORS": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",  # a tree's files are the work, and byte code is none of it
+    "PYTHONUNBUFFERED": "1",
+    "UV_LINK_MODE": "copy",
+    "npm_config_package_import_method": "copy",
+    "npm_config_update_notifier": "false",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "COREPACK_ENABLE_DOWNLOAD_PROMPT": "0",
+}
+
+
+def check_environment(environ: Mapping[str, str], tree: Path, home: Path, temporary: Path) -> dict[str, str]:
+    """For a check in ``tree``: an empty ``home``, and the tool homes of the real one passed by name."""
+    tools = {}
+    for name, default in _TOOL_HOMES.items():
+        place = environ.get(name) or (str(Path(environ["HOME"]) / default) if environ.get("HOME") else "")
+        if place and Path(place).exists():
+            tools[name] = place
+    own = {"HOME": str(home), "TMPDIR": str(temporary)}
+    return base_environment(environ, _passed(environ, _REGISTRIES) | tools | _PLAIN | _programs(environ, tree) | own)
+
+
+def install_environment(environ: Mapping[str, str], tree: Path) -> dict[str, str]:
+    """For the install step: the real home with its registry configuration, proxies and certificates."""
+    passed = _passed(environ, (*_REGISTRIES, *_NETWORK, *_TOOL_HOMES))
+    return base_environment(environ, passed | _PLAIN | _programs(environ, tree))
+
+
+def _passed(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: environ[name] for name in names if name in environ}
+
+
+def _programs(environ: Mapping[str, str], tree: Path) -> dict[str, str]:
+    """PATH with the programs that the tree's own install step has put there in front."""
+    virtual = tree / ".venv"
+    own = [str(place) for place in (virtual / "bin", tree / "node_modules" / ".bin") if place.is_dir()]
+    path = {"PATH": ":".join([*own, environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")])}
+    return path | ({"VIRTUAL_ENV": str(virtual)} if (virtual / "bin").is_dir() else {})
