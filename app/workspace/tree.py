@@ -1,0 +1,144 @@
+"""One checked-out tree, read as what it is: the work of a stranger."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.errors import GitFailed
+from app.workspace.git import Git, raw
+from app.workspace.gitdir import Identity, Storage, make_git_dir
+from app.workspace.hazards import CACHES, Standing, remove_special_files, unholdable
+from app.workspace.removal import remove
+
+SUBMODULE_MODE = "160000"
+_ROUNDS = 4  # removing one oddity can bring another to light, inside a repository that had a .git
+
+
+@dataclass(kw_only=True, slots=True)
+class GitTree:
+    """A plain directory that is read through a git directory and an index elsewhere (implements `Tree`).
+
+    The ``.git`` in it is for the tools alone and never read here. Submodules stay as they are in ``start``: their
+    directories are empty, and what is put there is not part of the work.
+    """
+
+    git: Git
+    path: Path
+    start: str
+    branch: str
+    forgotten: frozenset[str] = field(default=frozenset())
+
+    def check_out(self, content: str) -> None:
+        """Write the files of a git tree or commit into the new, empty directory. Raises GitFailed."""
+        self.git.run("read-tree", "--reset", "-u", content)
+
+    def furnish(self, storage: Storage, objects: Path, refs: Mapping[str, str], identity: Identity) -> None:
+        """Give the tools their ``.git``: on the tree's branch at its start, with the base's history and tags."""
+        head = f"refs/heads/{self.branch}"
+        make_git_dir(
+            self.path / ".git",
+            storage=storage,
+            identity=identity,
+            borrow=(objects,),
+            head=head,
+            refs={**refs, head: self.start},
+        )
+        if self.git.index:
+            shutil.copyfile(self.git.index, self.path / ".git/index")
+        self._shield_submodules()
+
+    def snapshot(self) -> str:
+        """The git tree id of everything in the tree that is not ignored, forgotten or a tool's cache.
+
+        Repositories inside the tree lose their ``.git`` and count as plain files; special files, and names that git
+        cannot hold, are removed. Raises GitFailed when git cannot read the tree, a file without permission say.
+        """
+        self._ensure_directory()
+        remove_special_files(self.path)
+        touched = self._touched()
+        standing = Standing(self.path)
+        here = [path for path in touched if standing.holds(path)]
+        gone = [path for path in touched if not standing.holds(path)]
+        if gone:
+            self.git.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
+        if here:
+            self.git.run("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=_lines(here))
+        return self.git.output("write-tree")
+
+    def restore(self, tree: str) -> None:
+        """Bring tracked and untracked (not ignored) files back to this git tree or commit. Raises GitFailed."""
+        self.snapshot()  # the index knows now what stands here, so that git only touches what differs
+        self.git.run("read-tree", "--reset", "-u", tree)
+        self._shield_submodules()
+
+    def forget_untracked(self) -> None:
+        """From now on, untracked files that are here are not part of the work: the install step made them."""
+        self._ensure_directory()
+        remove_special_files(self.path)
+        self.forgotten |= {path for tag, path in self._listed() if tag == "?"}
+
+    def _touched(self) -> list[str]:
+        """The paths that differ from the index, once nothing is left that git would stumble over."""
+        for _ in range(_ROUNDS):
+            listed = self._listed()
+            odd = self._odd_places(listed)
+            if not odd:
+                return [path for _, path in listed if not path.endswith("/")]
+            for place in odd:
+                remove(self.path / place, self.git.path)
+        raise GitFailed(f"names that git cannot hold could not be removed, {min(odd)!r} say")
+
+    def _odd_places(self, listed: list[tuple[str, str]]) -> set[str]:
+        """Names that git cannot hold, and every ``.git`` of a repository inside the tree (listed as ``dir/``)."""
+        odd: set[str] = set()
+        for tag, path in listed:
+            if tag == "?" and path.endswith("/"):
+                odd.update(_dot_gits(self.path, path))
+            elif tag == "?" and (place := unholdable(path)):
+                odd.add(place)
+        return odd
+
+    def _listed(self) -> list[tuple[str, str]]:
+        """Changed (C), deleted (R) and untracked (?) paths that are not forgotten, as (tag, path)."""
+        excluded = [argument for name in CACHES for argument in ("-x", name)]
+        listing = self.git.records("ls-files", "-z", "-t", "-m", "-d", "-o", "--exclude-standard", *excluded)
+        found = ((line[0], line[2:]) for line in listing)
+        return [(tag, path) for tag, path in found if tag != "?" or path not in self.forgotten]
+
+    def _shield_submodules(self) -> None:
+        """Have git leave submodules alone: it must never look into a directory that poses as one."""
+        staged = self.git.records("ls-files", "-z", "--stage")
+        paths = [line.partition("\t")[2] for line in staged if line.startswith(SUBMODULE_MODE)]
+        if paths:
+            self.git.run("update-index", "-z", "--skip-worktree", "--stdin", stdin=_lines(paths))
+
+    def _ensure_directory(self) -> None:
+        """A tree that was deleted, or replaced by a link to elsewhere, is an empty tree."""
+        if self.path.is_symlink() or not self.path.is_dir():
+            remove(self.path, self.git.path)
+            self.path.mkdir(parents=True)
+
+
+def _dot_gits(root: Path, nested: str) -> list[str]:
+    """Every ``.git`` in and below a repository inside the tree, relative to ``root``; links are not followed."""
+    found: list[str] = []
+    waiting = [nested.rstrip("/")]
+    while waiting:
+        directory = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(root / directory) as entries:
+            for entry in entries:
+                place = f"{directory}/{entry.name}"
+                if entry.name == ".git":
+                    found.append(place)
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append(place)
+    return found
+
+
+def _lines(paths: list[str]) -> bytes:
+    return b"".join(raw(path) + b"\0" for path in paths)

@@ -1,0 +1,190 @@
+"""The workspace on real git: the run's own git directory, its trees, and the way back to the user's repository."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from uuid import uuid4
+
+from app.domain.runs import Base
+from app.errors import GitFailed
+from app.ports.workspace import Change, Start, Tree
+from app.workspace import compare
+from app.workspace.git import Git
+from app.workspace.gitdir import MASON, Identity, make_git_dir
+from app.workspace.merging import Committer
+from app.workspace.push import push_branch, push_wip
+from app.workspace.removal import remove
+from app.workspace.source import Source
+from app.workspace.tree import GitTree
+
+WIP_REFS = "refs/mason/wip/"
+
+
+class GitWorkspace:
+    """Implements `app.ports.workspace.Workspace`.
+
+    ``repository`` is the user's checkout, a directory in it, or a bare repository. It is only read, but for a pushed
+    branch and the ref of kept work: new objects go to a git directory in ``run_dir`` that borrows the repository's.
+    ``run_dir`` is this run's own and should lie outside of every checkout, or tools find the user's packages on their
+    way up. ``artifacts_dir`` takes the patches of kept work. ``environ`` says where programs are (``PATH``).
+
+    Raises BadRepository when there is no repository.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        run_dir: Path,
+        artifacts_dir: Path,
+        environ: Mapping[str, str],
+        *,
+        identity: Identity = MASON,
+    ) -> None:
+        path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+        self._source = Source.open(repository, path)
+        self._run_dir = run_dir.absolute()
+        self._artifacts = artifacts_dir.absolute()
+        self._identity = identity
+        self._base: Base | None = None
+        self._git = Git(git_dir=self._run_dir / "git", path=path)
+        self._committer = Committer(git=self._git, identity=identity)
+        self._removals = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mason-removal")
+        self._run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("trees", "indexes", "trash"):
+            (self._run_dir / name).mkdir()
+        make_git_dir(self._git.git_dir, storage=self._source.storage, identity=identity)
+
+    def origin_url(self) -> str | None:
+        """The URL of the repository's remote ``origin``, as configured."""
+        return self._source.origin_url
+
+    def pin_base(self, branch: str | None) -> Base:
+        """The commit of ``branch``, else of the default branch (see `Source.pin`). Raises BadRepository."""
+        self._base = self._source.pin(branch)
+        return self._base
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A regular file's content in a commit (links are not followed), None when there is none."""
+        return compare.read(self._git, commit, path)
+
+    def paths(self, commit: str) -> list[str]:
+        """Every path in a commit, submodules included, sorted."""
+        return sorted(path for _, _, path in compare.entries(self._git, commit))
+
+    def start(self, branch: str, base: Base, approval: str) -> Start:
+        """Where work on this branch starts: see `app.ports.workspace.Workspace.start`. Raises MergeConflict.
+
+        The branch is looked for in the user's repository: its own, else origin's as last fetched.
+        """
+        tip = self._source.branch_tip(branch)
+        if tip is None or self._committer.is_ancestor(tip, base.commit):
+            return Start(commit=base.commit)
+        published = self._committer.approved_commit(base.commit, tip, approval) if approval else None
+        if published:
+            return Start(commit=base.commit, published=published)
+        if self._committer.is_ancestor(base.commit, tip):
+            return Start(commit=tip)
+        merge = self._committer.merge_commits(tip, base.commit, f"Merge {base.branch} into {branch}")
+        return Start(commit=merge)
+
+    @contextmanager
+    def tree(self, name: str, commit: str, *, branch: str = "") -> Iterator[Tree]:
+        """A new tree checked out from ``commit``, removed on leaving. Raises GitFailed."""
+        with self._checked_out(name, commit, content=commit, branch=branch) as tree:
+            yield tree
+
+    @contextmanager
+    def fork(self, name: str, tree: Tree, snapshot: str) -> Iterator[Tree]:
+        """A tree of its own with the content of a snapshot of ``tree``; what that one forgot is forgotten here too."""
+        branch = tree.branch if isinstance(tree, GitTree) else ""
+        with self._checked_out(name, tree.start, content=snapshot, branch=branch) as fork:
+            fork.forgotten = tree.forgotten if isinstance(tree, GitTree) else frozenset()
+            yield fork
+
+    def merge(self, start: str, ours: str, theirs: str) -> str:
+        """Merge two git trees that both come from the git tree ``start``. Raises MergeConflict."""
+        return self._committer.merge_trees(start, ours, theirs)
+
+    def changes(self, before: str, after: str) -> list[Change]:
+        """What differs between two git trees or commits, sorted by path; a rename is a deletion and an addition."""
+        return compare.changes(self._git, before, after)
+
+    def diff(self, before: str, after: str, *, limit: int = 200_000) -> str:
+        """The unified diff as text, cut at ``limit`` characters; binary files are shown as text too."""
+        return compare.diff(self._git, before, after, limit)
+
+    def commit(self, tree: str, parent: str, message: str, at: datetime) -> str:
+        """Make a commit object on no branch, deterministic for the same arguments."""
+        return self._committer.commit_at(tree, parent, message, at)
+
+    def keep(self, item_slug: str, start: str, tree: str) -> str:
+        """Keep unfinished work as a patch file and, where that works, under ``refs/mason/wip/<slug>`` for people.
+
+        Earlier work kept under this slug is replaced. Returns where it is, an empty string when there was no work.
+        """
+        if not self.changes(start, tree):
+            return ""
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", item_slug).strip(".") or "work"
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        patch = self._artifacts / f"{name}.patch"
+        compare.write_patch(self._git, start, tree, patch)
+        seconds = int(self._git.output("log", "--no-walk", "--format=%ct", start))
+        commit = self._committer.commit(tree, (start,), f"Unfinished work on {name}", seconds)
+        kept_ref = push_wip(self._git, self._source, commit, WIP_REFS + name)
+        return f"{patch} and {WIP_REFS}{name}" if kept_ref else str(patch)
+
+    def push(self, remote: str, commit: str, branch: str) -> None:
+        """Push a commit to a branch of a remote (path or URL), never with force. Raises GitFailed with a sentence."""
+        push_branch(self._git, remote, commit, branch)
+
+    def close(self) -> None:
+        """Remove everything of this run; once or again."""
+        self._removals.shutdown()
+        remove(self._run_dir, self._git.path)
+
+    @contextmanager
+    def _checked_out(self, name: str, commit: str, *, content: str, branch: str) -> Iterator[GitTree]:
+        path = self._run_dir / "trees" / name
+        index = self._run_dir / "indexes" / name
+        if "/" in name or path.exists() or path.is_symlink():
+            raise GitFailed(f"a tree cannot be made under the name {name!r}, or is there already")
+        path.mkdir()
+        tree = GitTree(git=self._git.on(path, index), path=path, start=commit, branch=branch or self._base_branch)
+        try:
+            tree.check_out(content)
+            tree.furnish(self._source.storage, self._git.git_dir / "objects", self._refs, self._identity)
+            yield tree
+        finally:
+            index.unlink(missing_ok=True)
+            self._discard(path)
+
+    def _discard(self, path: Path) -> None:
+        """Move a tree aside, so that its name is free at once, and remove it while the run goes on."""
+        aside = self._run_dir / "trash" / uuid4().hex
+        try:
+            path.rename(aside)
+        except FileNotFoundError:  # its own commands have removed it
+            return
+        self._removals.submit(remove, aside, self._git.path)
+
+    @property
+    def _base_branch(self) -> str:
+        return self._base.branch if self._base else "main"
+
+    @cached_property
+    def _tags(self) -> dict[str, str]:
+        return self._source.tags()
+
+    @property
+    def _refs(self) -> dict[str, str]:
+        """What tools see beside their own branch: the base, as local branch and as origin's, and the tags."""
+        if self._base is None:
+            return self._tags
+        base = {f"{place}/{self._base.branch}": self._base.commit for place in ("refs/heads", "refs/remotes/origin")}
+        return {**base, **self._tags}
