@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 MARK = "MASON_PROCESS"
@@ -23,6 +24,9 @@ OUTPUT_LIMIT = 1_000_000
 """Bytes of output that are kept: the first half and the last half of a longer one."""
 
 _TICK = 0.05
+_PIPE_READS = 16
+"""Reads of 64 KiB after a command's end: together the most that a pipe holds (1 MiB)."""
+
 _ALLOWED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM", "USER", "LOGNAME", "SHELL")
 
 
@@ -215,43 +219,62 @@ def _converse(
     limit: int,
     on_output: Callable[[bytes], None] | None,
 ) -> tuple[bytes, bytes, bool, bool]:
-    """Feed and read the child until it exits. Pipes held open by its children are not waited for."""
+    """Feed and read the child until it exits, then take what its pipes still hold.
+
+    Its own children may hold the pipes open, or flood them, for ever: they are neither waited for nor read to the end.
+    """
     buffers = {id(child.stdout): _Bounded(limit), id(child.stderr): _Bounded(limit)}
     pending = memoryview(stdin)
     timed_out = stopped = False
     with selectors.DefaultSelector() as selector:
-        for stream in (child.stdout, child.stderr):
-            if stream:
-                os.set_blocking(stream.fileno(), False)
-                selector.register(stream, selectors.EVENT_READ)
-        if child.stdin:
-            os.set_blocking(child.stdin.fileno(), False)
-            selector.register(child.stdin, selectors.EVENT_WRITE)
-        exited = False
-        while selector.get_map() or not exited:
+        for stream, wanted in _pipes(child):
+            os.set_blocking(stream.fileno(), False)
+            selector.register(stream, wanted)
+        while child.poll() is None:
             timed_out = time.monotonic() >= deadline
             stopped = stop is not None and stop.is_set()
             if timed_out or stopped:
                 break
-            ready = selector.select(0 if exited else _TICK) if selector.get_map() else []
-            if exited and not ready:
-                break
-            for key, _ in ready:
-                if key.fileobj is child.stdin:
-                    pending = _write(selector, child, pending)
-                    continue
-                chunk = os.read(key.fd, 65536)
-                if not chunk:
-                    selector.unregister(key.fileobj)
-                    continue
-                buffers[id(key.fileobj)].add(chunk)
-                if on_output:
-                    on_output(chunk)
-            if not selector.get_map() and not exited:
+            if not selector.get_map():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(_TICK)
-            exited = child.poll() is not None
+            for key, _ in selector.select(_TICK) if selector.get_map() else ():
+                if key.fileobj is child.stdin:
+                    pending = _write(selector, child, pending)
+                elif not _read(key, buffers, on_output):
+                    selector.unregister(key.fileobj)
+        for key in list(selector.get_map().values()):
+            if key.events == selectors.EVENT_READ:
+                _drain(key, buffers, on_output)
     return buffers[id(child.stdout)].value(), buffers[id(child.stderr)].value(), timed_out, stopped
+
+
+def _pipes(child: subprocess.Popen[bytes]) -> list[tuple[IO[bytes], int]]:
+    """Its open pipes, and what each is waited for."""
+    read, write = selectors.EVENT_READ, selectors.EVENT_WRITE
+    pipes = ((child.stdout, read), (child.stderr, read), (child.stdin, write))
+    return [(stream, wanted) for stream, wanted in pipes if stream]
+
+
+def _drain(
+    key: selectors.SelectorKey, buffers: Mapping[int, _Bounded], on_output: Callable[[bytes], None] | None
+) -> None:
+    """Take what is left in a pipe, without waiting."""
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(_PIPE_READS):
+            if not _read(key, buffers, on_output):
+                return
+
+
+def _read(
+    key: selectors.SelectorKey, buffers: Mapping[int, _Bounded], on_output: Callable[[bytes], None] | None
+) -> bool:
+    """Take one chunk from an output; False at its end."""
+    chunk = os.read(key.fd, 65536)
+    buffers[id(key.fileobj)].add(chunk)
+    if chunk and on_output:
+        on_output(chunk)
+    return bool(chunk)
 
 
 def _write(selector: selectors.BaseSelector, child: subprocess.Popen[bytes], pending: memoryview) -> memoryview:

@@ -126,6 +126,7 @@ _MISSING = tuple(
         r"Cannot find module '(?P<node>[^'\s]{1,214})'",
         r'Cannot find module "(?P<node>[^"\s]{1,214})"',
         r"Cannot find package '(?P<node>[^'\s]{1,214})'",
+        r"Failed to load url (?P<node>[^\s]{1,214}) \(resolved id",
         r'Failed to resolve import "(?P<node>[^"\s]{1,214})"',
     )
 )

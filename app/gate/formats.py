@@ -127,19 +127,23 @@ _FRAME = re.compile(r"(?P<path>[^\s:][^:]{0,300}\.py):(?P<line>\d{1,7}): ")
 
 
 def pytest(lines: Lines) -> Iterator[tuple[int, Found]]:
-    """The short summary, with the line at which each failure's own section last stood in the test's file."""
+    """The short summary; what it leaves out (the line, an import's error) comes from the failure's own section."""
     frames: dict[str, list[tuple[str, int]]] = {}
+    errors: dict[str, str] = {}
     name = ""
     for index, line in enumerate(lines):
         if match := _SECTION.match(line):
             name = match["name"].removeprefix("ERROR collecting ").removeprefix("ERROR at setup of ")
             frames[name] = []
+        elif name and line.startswith("E   "):
+            errors.setdefault(name, line[4:].strip())
         elif name and (match := _FRAME.match(line)):
             frames[name].append((match["path"], int(match["line"])))
         elif match := _SHORT.match(line):
             test = (match["test"] or "").replace("::", ".")
-            places = [number for path, number in frames.get(test or match["path"], []) if path == match["path"]]
-            message = match["message"] or ("failed" if match["word"] == "FAILED" else "could not be run")
+            section = test or match["path"]
+            places = [number for path, number in frames.get(section, []) if path == match["path"]]
+            message = match["message"] or errors.get(section, "failed")
             yield index, Found(match["path"], places[-1] if places else 0, f"{test}: {message}" if test else message)
 
 
