@@ -11,5 +11,8 @@ class Reporter(Protocol):
     def report(self, event: Event) -> None:
         """Take one event, from any thread."""
 
+    def flush(self) -> None:
+        """Write what is buffered now: called before an item's claim ends, after which its rows match no fence."""
+
     def close(self) -> None:
         """Write what is still buffered."""

@@ -1,0 +1,122 @@
+"""The outbox: rows that wait for the database. Nothing but old debug lines is given up while the database is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from app.domain.claims import Claim
+from app.domain.progress import Progress
+from app.errors import DatabaseRefused, DatabaseUnreachable
+from app.ports.backlog import Backlog, ItemEventRow, IterationRow, LogRow, TaskRow
+
+log = logging.getLogger("mason")
+
+BATCH = 500
+"""Rows of one write."""
+
+DEBUG_LIMIT = 5_000
+"""Waiting debug rows; beyond that the oldest are given up. Rows of other levels never are."""
+
+Key = TypeVar("Key", bound=Hashable)
+Row = TypeVar("Row")
+
+
+class Waiting(Generic[Key, Row]):
+    """Rows of one kind, the newest state of each key, in the order in which the keys came. A written row leaves."""
+
+    def __init__(self, write: Callable[[Sequence[Row]], None], limit: int | None = None) -> None:
+        self._write = write
+        self._limit = limit
+        self._rows: dict[Key, Row] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def put(self, key: Key, row: Row) -> None:
+        with self._lock:
+            self._rows[key] = row
+            if self._limit is not None and len(self._rows) > self._limit:
+                del self._rows[next(iter(self._rows))]
+
+    def drop(self, key: Key) -> None:
+        with self._lock:
+            self._rows.pop(key, None)
+
+    def flush(self) -> None:
+        """Write what waits. Raises DatabaseUnreachable; the rows that were not written stay.
+
+        Rows that the database refuses are given up, with DatabaseRefused at the end: asking again cannot help, and
+        must not keep the rows behind them from being written.
+        """
+        with self._lock:
+            waiting = list(self._rows.items())
+        refused = None
+        for start in range(0, len(waiting), BATCH):
+            batch = waiting[start : start + BATCH]
+            try:
+                self._write([row for _, row in batch])
+            except DatabaseRefused as problem:
+                refused = problem
+            self._forget(batch)
+        if refused:
+            raise refused
+
+    def _forget(self, batch: list[tuple[Key, Row]]) -> None:
+        with self._lock:
+            for key, row in batch:
+                if self._rows.get(key) is row:  # a newer state came while this one was written: it waits on
+                    del self._rows[key]
+
+
+class Outbox:
+    """The rows of all kinds. Every write of the backlog is idempotent, so a repeated one does no harm."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self.progress = Waiting[Claim, Progress](backlog.save_progress)
+        self.tasks = Waiting[UUID, TaskRow](backlog.save_tasks)
+        self.iterations = Waiting[UUID, IterationRow](backlog.save_iterations)
+        self.events = Waiting[UUID, ItemEventRow](backlog.note_events)
+        self.logs = Waiting[UUID, LogRow](backlog.append_logs)
+        self.debug_logs = Waiting[UUID, LogRow](backlog.append_logs, DEBUG_LIMIT)
+        self._kinds: tuple[Waiting[Any, Any], ...] = (
+            self.progress,
+            self.tasks,
+            self.iterations,
+            self.events,
+            self.logs,
+            self.debug_logs,
+        )
+        self._writing = threading.Lock()
+        self._away = False
+        self._refused = False
+
+    def __len__(self) -> int:
+        return sum(len(rows) for rows in self._kinds)
+
+    def flush(self) -> None:
+        """Write everything that waits before coming back, or as much as the database takes; say once what it does not.
+
+        One flush at a time: who comes second finds the rows of the first one written.
+        """
+        with self._writing:
+            try:
+                for rows in self._kinds:
+                    self._flush(rows)
+                self._away = False
+            except DatabaseUnreachable as problem:
+                if not self._away:
+                    log.warning("The database does not answer, progress and log rows wait for it: %s", problem)
+                self._away = True
+
+    def _flush(self, rows: Waiting[Any, Any]) -> None:
+        try:
+            rows.flush()
+        except DatabaseRefused as problem:
+            if not self._refused:
+                log.warning("The database refused progress or log rows, they are left out: %s", problem)
+            self._refused = True

@@ -1,0 +1,223 @@
+"""The store reporter: events become progress, log, task, iteration and item event rows, written in the background."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID, uuid4, uuid5
+
+from app.domain import events as ev
+from app.domain.claims import Claim
+from app.domain.events import Level, Phase, TaskStatus
+from app.domain.plans import Task
+from app.domain.progress import Progress, advance, first_progress
+from app.domain.results import Verdict
+from app.log import map_text
+from app.ports.backlog import Backlog, ItemEventRow, IterationRow, LogRow, TaskRow
+from app.reporting.log_rows import log_text
+from app.reporting.outbox import Outbox
+from app.reporting.text import storable
+
+log = logging.getLogger("mason")
+
+INTERVAL = 1.0
+"""Seconds between two flushes."""
+
+FULL = 50
+"""Waiting rows that are worth a flush at once."""
+
+_ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.SKIPPED)
+
+
+class StoreReporter:
+    """Reports to the backlog store. The work never waits for its writes: a thread of its own makes them.
+
+    It writes every ``interval`` seconds, when 50 rows wait, at each change of phase, and before it comes back on
+    ItemSettled (reported just before the claim ends, after which the item's rows match no fence), ``flush()`` and
+    ``close()``. The first progress row of an attempt and its last state are not its business: ``Backlog.claim`` and
+    ``Backlog.settle`` write them.
+    """
+
+    def __init__(self, backlog: Backlog, *, interval: float = INTERVAL) -> None:
+        self._outbox = Outbox(backlog)
+        self._progress: dict[Claim, Progress] = {}
+        self._settled: set[Claim] = set()
+        self._tasks: dict[UUID, TaskRow] = {}
+        self._run_id: UUID | None = None
+        self._interval = interval
+        self._folding = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._work, name="mason-store-reporter", daemon=True)
+        self._thread.start()
+
+    def report(self, event: ev.Event) -> None:
+        """Take one event. Raises what ended the background thread, should anything but the database have done so."""
+        if self._failure:
+            raise self._failure
+        with self._folding:
+            urgent = self._fold(map_text(event, storable))
+        if isinstance(event, ev.ItemSettled):
+            self._outbox.flush()
+        elif urgent or len(self._outbox) >= FULL:
+            self._wake.set()
+
+    def flush(self) -> None:
+        """Write everything that waits, before coming back. What an unreachable database cannot take waits on."""
+        self._outbox.flush()
+
+    def close(self) -> None:
+        """End the thread and write the rest."""
+        self._closed.set()
+        self._wake.set()
+        self._thread.join()
+        self._outbox.flush()
+        if left := len(self._outbox):
+            log.warning("%d rows of progress and log could not be written to the database", left)
+
+    def _work(self) -> None:
+        while not self._closed.is_set():
+            self._wake.wait(self._interval)
+            self._wake.clear()
+            try:
+                self._outbox.flush()
+            except Exception as problem:  # noqa: BLE001 - the named border of this thread: report() raises it
+                self._failure = problem
+                return
+
+    def _fold(self, event: ev.Event) -> bool:
+        """Turn an event into rows; whether they should be written at once."""
+        if isinstance(event, ev.RunStarted):
+            self._run_id = event.run.id
+        if isinstance(event, ev.ItemEvent) and event.claim not in self._settled:
+            urgent = self._fold_item(event)
+        else:
+            urgent = isinstance(event, ev.RunFinished)
+        self._log(event)
+        return urgent
+
+    def _fold_item(self, event: ev.ItemEvent) -> bool:
+        before = self._progress.get(event.claim) or first_progress(event.claim)
+        after = advance(before, event)
+        self._progress[event.claim] = after
+        if after != before:
+            self._outbox.progress.put(event.claim, after)
+        match event:
+            case ev.Planned():
+                self._plan(event)
+            case ev.TaskChanged():
+                self._task(event)
+            case ev.IterationFinished():
+                self._iteration(event)
+            case ev.ItemStarted():
+                self._item_event(event, "branch_created", {"branch": event.branch})
+            case ev.PrdGenerated():
+                self._item_event(event, "prd_generated", {})
+            case ev.ItemSettled():
+                self._settle(event)
+        return after.phase is not before.phase
+
+    def _plan(self, event: ev.Planned) -> None:
+        for wave in event.plan.waves:
+            for number, task in enumerate(wave.tasks, start=1):
+                row_id = task_id(event.claim, task)
+                row = TaskRow(
+                    id=row_id,
+                    claim=event.claim,
+                    wave=wave.number,
+                    number=number,
+                    task=task,
+                    status=TaskStatus.PENDING,
+                )
+                self._tasks[row_id] = row
+                self._outbox.tasks.put(row_id, row)
+
+    def _task(self, event: ev.TaskChanged) -> None:
+        row_id = task_id(event.claim, event.task)
+        before = self._tasks.get(row_id) or TaskRow(
+            id=row_id,
+            claim=event.claim,
+            wave=event.wave,
+            number=_number(event.task),
+            task=event.task,
+            status=TaskStatus.PENDING,
+        )
+        row = _changed(before, event.status, event.error, event.at)
+        self._tasks[row_id] = row
+        self._outbox.tasks.put(row_id, row)
+
+    def _iteration(self, event: ev.IterationFinished) -> None:
+        row_id = _stable(event.claim, f"iteration/{event.iteration.number}")
+        row = IterationRow(id=row_id, claim=event.claim, iteration=event.iteration, created_at=event.at)
+        self._outbox.iterations.put(row_id, row)
+
+    def _settle(self, event: ev.ItemSettled) -> None:
+        # The settling write owns the final row (or deletes it): a late flush of an older state must not undo that.
+        self._outbox.progress.drop(event.claim)
+        self._progress.pop(event.claim)
+        self._settled.add(event.claim)
+        outcome = event.outcome
+        if outcome.pull_request:
+            links: dict[str, object] = {"pr_url": outcome.pull_request, "branch": outcome.branch}
+            self._item_event(event, "pr_created", links)
+        if outcome.verdict not in (Verdict.COMPLETED, Verdict.ALREADY_RESOLVED, Verdict.LOST):
+            note: dict[str, object] = {"note": outcome.reason, "verdict": outcome.verdict.value}
+            self._item_event(event, "note_added", note | ({"kept": outcome.kept} if outcome.kept else {}))
+
+    def _item_event(self, event: ev.ItemEvent, event_type: str, payload: Mapping[str, object]) -> None:
+        row = ItemEventRow(
+            id=_stable(event.claim, f"{event.claim.attempt}/{event_type}"),
+            item_id=event.claim.item_id,
+            event_type=event_type,
+            payload={"run_id": str(event.claim.run_id), **payload},
+            created_at=event.at,
+        )
+        self._outbox.events.put(row.id, row)
+
+    def _log(self, event: ev.Event) -> None:
+        claim = event.claim if isinstance(event, ev.ItemEvent | ev.Noted) else None
+        run_id = claim.run_id if claim else (isinstance(event, ev.Noted) and event.run_id) or self._run_id
+        progress = self._progress.get(claim) if claim else None
+        text = log_text(event, progress.phase if progress else Phase.SITE_REVIEW)
+        if text is None or run_id is None:
+            return
+        row = LogRow(
+            id=uuid4(),
+            run_id=run_id,
+            level=text.level,
+            message=text.message,
+            metadata=dict(text.metadata),
+            created_at=event.at,
+        )
+        rows = self._outbox.debug_logs if text.level is Level.DEBUG else self._outbox.logs
+        rows.put(row.id, row)
+
+
+def task_id(claim: Claim, task: Task) -> UUID:
+    """The id of a task's row: the same for the same run, item and task, whoever computes it."""
+    return _stable(claim, task.id)
+
+
+def _stable(claim: Claim, name: str) -> UUID:
+    return uuid5(claim.run_id, f"{claim.item_id}/{name}")
+
+
+def _number(task: Task) -> int:
+    """The task's place in its wave, from its id ``<wave>.<task>``."""
+    last = task.id.rpartition(".")[2]
+    return int(last) if last.isdecimal() else 0
+
+
+def _changed(row: TaskRow, status: TaskStatus, error: str, at: datetime) -> TaskRow:
+    """The task's next state. A task that is run again keeps its first start."""
+    return replace(
+        row,
+        status=status,
+        error=error,
+        started_at=row.started_at or (None if status is TaskStatus.PENDING else at),
+        completed_at=at if status in _ENDED else None,
+    )
