@@ -1,0 +1,175 @@
+"""The command agent: any program, with the prompt on its standard input and the worktree as its directory.
+
+What it learns from its environment: ``MASON_ROLE``, ``MASON_READ_ONLY`` (1 or 0), ``MASON_TASK`` and
+``MASON_ITERATION`` where they apply, ``MASON_SCHEMA`` (a file with the JSON schema of the wanted answer) and
+``MASON_ANSWER`` (a file to write the answer to). Instead of the file it may end its output with a JSON object, on a line
+of its own or in a code fence. A key ``usage`` in the answer reports what the call used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from app.agents.fences import fences, json_object
+from app.domain.results import Usage
+from app.errors import UsageError
+from app.ports.agent import AgentRequest, AgentResult
+from app.process import Finished, Stop, base_environment, run
+
+ANSWER_LIMIT = 2_000_000
+"""Bytes of an answer file; a longer one is refused."""
+
+TEXT_LIMIT = 200_000
+"""Characters at the end of the output that are looked at."""
+
+_ACTIVITY_EVERY = 1.0
+_MOST = 10**12
+
+
+class CommandAgent:
+    """``environ`` is cut down to an allow list, to which ``pass_env`` adds names (a model key, say)."""
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], pass_env: Sequence[str] = ()) -> None:
+        if not command:
+            raise UsageError("The command agent needs a command.")
+        self._command = tuple(command)
+        passed = {name: environ[name] for name in pass_env if name in environ}
+        self._environment = base_environment(environ, passed)
+
+    @property
+    def name(self) -> str:
+        return "command"
+
+    def run(self, request: AgentRequest, stop: Stop, on_activity: Callable[[str], None]) -> AgentResult:
+        """Run the program once, and kill all that it leaves behind.
+
+        Raises UsageError when there is no such program; everything else that goes wrong is the result's error.
+        """
+        if not request.worktree.is_dir():
+            return AgentResult(error="The worktree is not there.")
+        with tempfile.TemporaryDirectory(prefix="mason-agent-", ignore_cleanup_errors=True) as directory:
+            answer_file = Path(directory) / "answer.json"
+            done = run(
+                self._command,
+                cwd=request.worktree,
+                env=self._environment | _variables(request, Path(directory), answer_file),
+                timeout=request.time_limit,
+                stop=stop,
+                stdin=request.prompt.encode("utf-8", "replace"),
+                contained=True,
+                on_output=_Activity(on_activity),
+            )
+            if done.missing:
+                raise UsageError(f"The agent's program {self._command[0]!r} cannot be run.")
+            return self._result(request, done, answer_file)
+
+    def _result(self, request: AgentRequest, done: Finished, answer_file: Path) -> AgentResult:
+        text = done.text[-TEXT_LIMIT:].replace("\0", "")
+        written = _read(answer_file)
+        found = json_object(written) if written else _printed(text)
+        usage = _usage(found, done.seconds)
+        if problem := self._problem(request, done, written, found):
+            return AgentResult(text=text, usage=usage, error=problem)
+        answer = {name: value for name, value in (found or {}).items() if name != "usage"}
+        return AgentResult(text=text, answer=answer or None, usage=usage)
+
+    def _problem(self, request: AgentRequest, done: Finished, written: str, found: Mapping[str, object] | None) -> str:
+        program = self._command[0]
+        if done.stopped:
+            return f"The agent {program!r} was stopped."
+        if done.timed_out:
+            return f"The agent {program!r} did not end within {request.time_limit:g} s."
+        if not done.ok:
+            said = done.stderr.decode("utf-8", "replace").replace("\0", "").strip().splitlines()
+            last = f": {said[-1][:300]}" if said else ""
+            ended = "could not be started" if done.exit_code is None else f"ended with exit code {done.exit_code}"
+            return f"The agent {program!r} {ended}{last}."
+        if written and found is None:
+            return f"The agent {program!r} wrote an answer that is not a JSON object."
+        return ""
+
+
+def _variables(request: AgentRequest, directory: Path, answer_file: Path) -> dict[str, str]:
+    variables = {
+        "MASON_ROLE": str(request.role),
+        "MASON_READ_ONLY": "1" if request.read_only else "0",
+        "MASON_ANSWER": str(answer_file),
+    }
+    if request.task_id is not None:
+        variables["MASON_TASK"] = request.task_id
+    if request.iteration is not None:
+        variables["MASON_ITERATION"] = str(request.iteration)
+    if request.schema is not None:
+        schema = directory / "schema.json"
+        schema.write_text(json.dumps(request.schema), encoding="utf-8")
+        variables["MASON_SCHEMA"] = str(schema)
+    return variables
+
+
+class _Activity:
+    """Tells the last line of output, at most once a second."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._next = 0.0
+
+    def __call__(self, chunk: bytes) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        lines = chunk[-2000:].decode("utf-8", "replace").replace("\0", "").split("\n")
+        last = next((" ".join(line.split()) for line in reversed(lines) if line.strip()), "")
+        if last:
+            self._next = now + _ACTIVITY_EVERY
+            self._tell(last[:200])
+
+
+def _read(path: Path) -> str:
+    """The regular file's text, empty when there is none; a link, a pipe or a huge file reads as no JSON."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return ""
+    except OSError:
+        return "not a file"
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > ANSWER_LIMIT:
+            return "not a file that can be used"
+        return file.read(ANSWER_LIMIT).decode("utf-8", "replace").strip()
+
+
+def _printed(text: str) -> Mapping[str, object] | None:
+    """The JSON object on the last line of the output, or in its last code fence that holds one."""
+    return next((found for piece in _pieces(text.strip()) if (found := json_object(piece)) is not None), None)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    yield text.rpartition("\n")[2]
+    yield from (fence.content for fence in reversed(fences(text)) if fence.kind in ("", "json"))
+
+
+def _usage(answer: Mapping[str, object] | None, seconds: float) -> Usage:
+    """What the program says it used. Numbers that cannot be are left out; the seconds are Mason's own measure."""
+    said = (answer or {}).get("usage")
+    numbers = said if isinstance(said, Mapping) else {}
+    return Usage(
+        input_tokens=int(_number(numbers.get("input_tokens"))),
+        output_tokens=int(_number(numbers.get("output_tokens"))),
+        cost_usd=_number(numbers.get("cost_usd"), most=10**6),
+        turns=int(_number(numbers.get("turns"))),
+        tool_calls=int(_number(numbers.get("tool_calls"))),
+        seconds=seconds,
+    )
+
+
+def _number(value: object, most: int = _MOST) -> float:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+    return float(value) if usable and isinstance(value, int | float) and math.isfinite(value) else 0.0

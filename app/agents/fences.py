@@ -1,0 +1,54 @@
+"""What a PRD holds for the patch agent: fenced diffs and fenced answers, each with its address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from markdown_it import MarkdownIt
+
+PRD_LIMIT = 3_000_000
+"""Characters of a PRD that are read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fence:
+    """A code fence. ``words`` are those of its info string, ``line`` counts from 1."""
+
+    line: int
+    words: tuple[str, ...]
+    content: str
+
+    @property
+    def kind(self) -> str:
+        return self.words[0] if self.words else ""
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """``task=2.1`` and the like, quotes taken off."""
+        pairs = (word.partition("=") for word in self.words[1:])
+        return {name: value.strip("\"'") for name, equals, value in pairs if equals}
+
+
+def fences(markdown: str) -> list[Fence]:
+    """Every code fence of a text, whatever it stands in, in order."""
+    parser = MarkdownIt("commonmark", {"maxNesting": 20}).disable(["inline", "text_join"])
+    return [
+        Fence(line=(token.map or [0])[0] + 1, words=tuple(token.info.split()), content=token.content)
+        for token in parser.parse(markdown[:PRD_LIMIT])
+        if token.type == "fence"
+    ]
+
+
+def json_object(text: str) -> Mapping[str, object] | None:
+    """The JSON object that ``text`` is, or None. NaN and infinite numbers are no JSON."""
+    try:
+        found = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _refuse(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
