@@ -1,0 +1,168 @@
+"""How an outcome is written: the columns of an item, a run, and a follow-up item. Pure; shared by every adapter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from app.backlog.documents import Document, event_id, progress_document
+from app.domain.claims import Claim
+from app.domain.events import ItemSettled
+from app.domain.items import Item, ItemStatus
+from app.domain.progress import advance, first_progress
+from app.domain.results import Iteration, Outcome, Verdict
+from app.domain.runs import ItemResult, RunResult, RunStatus
+
+FOLLOW_UP_TAG = "needs-attention"
+
+STATUS_OF_VERDICT: dict[Verdict, ItemStatus] = {
+    Verdict.COMPLETED: ItemStatus.COMPLETED,
+    Verdict.ALREADY_RESOLVED: ItemStatus.COMPLETED,
+    Verdict.DEFERRED: ItemStatus.DEFERRED,
+    Verdict.REJECTED: ItemStatus.REJECTED,
+    Verdict.RELEASED: ItemStatus.APPROVED,
+    Verdict.CHANGED: ItemStatus.NEW,
+}
+"""Where each verdict sends the item; ``lost`` sends it nowhere, it is somebody else's."""
+
+_PASSED = {Verdict.COMPLETED: True, Verdict.REJECTED: False}
+_TITLE_LIMIT = 200
+_TRIED_LIMIT = 2000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settlement:
+    """What settling writes: the item's columns, its events, and its progress row (None: the row is deleted)."""
+
+    item: Document
+    events: list[Document]
+    progress: Document | None
+
+    @property
+    def event(self) -> UUID:
+        """The id of the event that shows that this settlement was written."""
+        return UUID(str(self.events[0]["id"]))
+
+
+def settlement(claim: Claim, outcome: Outcome) -> Settlement:
+    """The writes that end a claim (contracts §1, Item status and Going back)."""
+    verdict = outcome.verdict
+    status = STATUS_OF_VERDICT[verdict]
+    return Settlement(
+        item={
+            "status": status,
+            "failure_reason": (outcome.reason or "No reason was given.") if verdict is Verdict.REJECTED else None,
+            "skip_reason": outcome.reason if verdict in (Verdict.DEFERRED, Verdict.CHANGED) else None,
+            "failed_base": outcome.failed_base if verdict is Verdict.RELEASED else None,
+            "passed": _PASSED.get(verdict),
+            "iterations": len(outcome.iterations) if verdict in _PASSED else None,
+            "branch": outcome.branch,
+            "pull_request": outcome.pull_request,
+        },
+        events=_events(claim, outcome, status),
+        progress=_last_progress(claim, outcome) if status in (ItemStatus.COMPLETED, ItemStatus.REJECTED) else None,
+    )
+
+
+def _events(claim: Claim, outcome: Outcome, status: ItemStatus) -> list[Document]:
+    moved: Document = {
+        "id": event_id(claim, outcome.verdict),
+        "event_type": "status_changed",
+        "old_value": ItemStatus.IN_PROGRESS,
+        "new_value": status,
+        "notes": outcome.reason or None,
+    }
+    if outcome.verdict is not Verdict.ALREADY_RESOLVED:
+        return [moved]
+    note = f"Already resolved: {outcome.reason}" if outcome.reason else "Already resolved"
+    return [moved, {"id": event_id(claim, "note"), "event_type": "note_added", "notes": note}]
+
+
+def _last_progress(claim: Claim, outcome: Outcome) -> Document:
+    item = Item(id=claim.item_id, title="", status=ItemStatus.IN_PROGRESS)
+    return progress_document(advance(first_progress(claim), ItemSettled(claim=claim, item=item, outcome=outcome)))
+
+
+def follow_up_id(claim: Claim) -> UUID:
+    """The same id for the same (run, item): a repetition makes no second follow-up."""
+    return uuid5(claim.run_id, str(claim.item_id))
+
+
+def follow_up(claim: Claim, item: Item, outcome: Outcome) -> Document:
+    """The words of the item that asks a person to look (contracts §3); the rest is copied from the original's row."""
+    title = f"Needs attention: {item.title}"
+    problem = [f"Mason could not finish “{item.title}”: {outcome.reason or 'no reason was given'}"]
+    if outcome.kept:
+        problem.append(f"The unfinished work is kept: {outcome.kept}")
+    problem.append(f"Item {claim.item_id}, run {claim.run_id}, attempt {claim.attempt}.")
+    tried = [_attempt(iteration) for iteration in outcome.iterations] or ["No fix iteration was reached."]
+    return {
+        "id": follow_up_id(claim),
+        "title": title if len(title) <= _TITLE_LIMIT else title[: _TITLE_LIMIT - 1] + "…",
+        "problem": "\n\n".join(problem),
+        "solution": "\n\n".join([*tried, *_wish(item)]),
+        "tags": list(dict.fromkeys((*item.tags, FOLLOW_UP_TAG))),
+    }
+
+
+def _wish(item: Item) -> list[str]:
+    return [f"What was asked for: {item.solution}"] if item.solution else []
+
+
+def _attempt(iteration: Iteration) -> str:
+    failed = ", ".join(iteration.failed_before) or "nothing"
+    tried = iteration.tried or "nothing that was recorded"
+    end = (
+        "passed" if iteration.passed else "still failing: " + (", ".join(_still_failing(iteration)) or "not evaluated")
+    )
+    return f"Iteration {iteration.number}. Failing before: {failed}. Tried: {tried[:_TRIED_LIMIT]}. After: {end}."
+
+
+def _still_failing(iteration: Iteration) -> list[str]:
+    checks = [str(check.kind) for check in iteration.gate.failures] if iteration.gate else []
+    tiers = [str(tier.tier) for tier in iteration.validator.failures] if iteration.validator else []
+    return checks + tiers
+
+
+def run_columns(result: RunResult) -> Document:
+    """The columns that closing a run writes."""
+    failed = result.status is RunStatus.FAILED
+    return {
+        "status": result.status,
+        "error": f"{len(result.failed)} of {len(result.results)} items failed." if failed else None,
+        "items": len(result.results),
+        "succeeded": len(result.succeeded),
+        "failed": len(result.failed),
+        "tasks": sum(r.outcome.tasks_done for r in result.results),
+        "item_results": [_item_result(r) for r in result.results],
+        "summary": _summary(result),
+        "fix_iterations": result.fix_iterations,
+    }
+
+
+def _item_result(result: ItemResult) -> Document:
+    outcome = result.outcome
+    return {
+        "item_id": result.item.id,
+        "title": result.item.title,
+        "success": outcome.succeeded,
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "branch": outcome.branch,
+        "commit": outcome.commit,
+        "pr_url": outcome.pull_request,
+        "fix_iterations": len(outcome.iterations),
+        "follow_up": outcome.follow_up,
+        "cost_usd": outcome.usage.cost_usd,
+    }
+
+
+def _summary(result: RunResult) -> Document:
+    """How many items ended how, and how often each check of their last gates ended how."""
+    verdicts = Counter(str(r.outcome.verdict) for r in result.results)
+    checks: dict[str, Counter[str]] = {}
+    for one in result.results:
+        for check in one.outcome.gate.checks if one.outcome.gate else ():
+            checks.setdefault(str(check.kind), Counter())[str(check.status)] += 1
+    return {"items": dict(verdicts), "checks": {kind: dict(counts) for kind, counts in checks.items()}}

@@ -1,0 +1,79 @@
+"""Fixtures for every test.
+
+``postgres_server``  (session) an embedded Postgres for this xdist worker; its ``dsn`` names a superuser.
+``database``         the DSN of a fresh, migrated database, dropped after the test.
+``empty_database``   the DSN of a fresh database without any table.
+``backlog``          a PostgresBacklog on ``database`` with a patience of seconds, closed after the test.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from app.backlog import migrate
+from app.backlog.embedded import EmbeddedPostgres
+from app.backlog.postgres import PostgresBacklog
+
+PATIENCE = 5.0
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    root = Path(tempfile.mkdtemp(prefix="mason-test-"))
+    root.chmod(0o755)  # as root, the server is another user and has to get in
+    try:
+        with EmbeddedPostgres(root, throwaway=True) as server:
+            yield server
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: EmbeddedPostgres) -> str:
+    """The name of a migrated database that others are copied from."""
+    name = "mason_template"
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    migrate.apply(make_conninfo(postgres_server.dsn, dbname=name))
+    return name
+
+
+@pytest.fixture
+def make_database(postgres_server: EmbeddedPostgres) -> Iterator[Callable[[str], str]]:
+    """Copy a template database; the copies are dropped after the test."""
+    made: list[str] = []
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
+
+        def make(template: str) -> str:
+            made.append(f"test_{uuid4().hex}")
+            connection.execute(f"create database {made[-1]} template {template}")
+            return make_conninfo(postgres_server.dsn, dbname=made[-1])
+
+        yield make
+        for name in made:
+            connection.execute(f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture
+def database(make_database: Callable[[str], str], migrated_template: str) -> str:
+    return make_database(migrated_template)
+
+
+@pytest.fixture
+def empty_database(make_database: Callable[[str], str]) -> str:
+    return make_database("template0")
+
+
+@pytest.fixture
+def backlog(database: str) -> Iterator[PostgresBacklog]:
+    store = PostgresBacklog(database, patience=PATIENCE)
+    yield store
+    store.close()
