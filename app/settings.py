@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import UsageError
@@ -21,7 +20,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MASON_", extra="ignore", frozen=True, env_ignore_empty=True)
 
-    dsn: SecretStr | None = Field(None, validation_alias=AliasChoices("MASON_DSN", "DATABASE_URL"))
+    dsn: SecretStr | None = None
     postgres_bin: Path | None = None
     state_dir: Path | None = None
     runs_dir: Path | None = None
@@ -41,10 +40,10 @@ class Settings(BaseSettings):
         return (dsn, password[1].strip("'")) if password and password[1] else (dsn,)
 
 
-def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the process's environment. Raises UsageError naming the variable at fault."""
+def read_settings(*, dsn: str | None = None) -> Settings:
+    """Settings from the process's environment; a ``dsn`` given here wins. Raises UsageError naming the variable."""
     try:
-        return Settings()
+        return Settings(dsn=SecretStr(dsn)) if dsn else Settings()
     except ValidationError as problem:
         first = problem.errors()[0]
         raise UsageError(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from problem

@@ -74,6 +74,24 @@ class Item:
         return approval_digest(self.title, self.problem, self.solution, self.type, self.prd)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewItem:
+    """An item to be added to the backlog, as a person writes it. Scores run from 1 to 10."""
+
+    title: str
+    problem: str
+    solution: str
+    type: str = "feature"
+    area: str = "backend"
+    complexity: int = 2
+    impact_score: int = 5
+    effort_score: int = 5
+    status: ItemStatus = ItemStatus.APPROVED
+    prd: str | None = None
+    evidence_status: str | None = None
+    evidence_summary: str | None = None
+
+
 def approval_digest(title: str, problem: str | None, solution: str | None, type_: str | None, prd: str | None) -> str:
     """SHA-256 (hex) over the five approved fields (contracts §1, Approval digest).
 

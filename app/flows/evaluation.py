@@ -10,7 +10,7 @@ from app.domain import events as ev
 from app.domain.results import CheckKind, CheckResult, GateResult
 from app.flows.commit_message import commit_message
 from app.flows.work import Evaluation, ItemWork
-from app.gate.diagnostics import with_new_warnings
+from app.gate.diagnostics import without_new_warnings
 from app.ports.workspace import Tree
 from app.validator import validate
 
@@ -89,7 +89,7 @@ def run_checks(work: ItemWork, path: Path, tree: str, kinds: Sequence[CheckKind]
 
 def judged(work: ItemWork, result: CheckResult) -> CheckResult:
     """New warnings against the base fail the check (contracts §2)."""
-    return with_new_warnings(work.run.base_gate.check(result.kind), result)
+    return without_new_warnings(work.run.base_gate.check(result.kind), result)
 
 
 def record_checks(work: ItemWork, tree: Tree, kinds: Sequence[CheckKind]) -> None:

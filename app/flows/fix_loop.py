@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from app.domain import events as ev
 from app.domain.results import CheckKind, CheckResult, Iteration, Verdict
+from app.errors import UsageError
 from app.flows.evaluation import evaluate, run_checks
 from app.flows.work import Evaluation, ItemWork, call_agent
+from app.gate import dependencies
 from app.gate.diagnostics import missing_dependency
 from app.ports.agent import Role
 from app.ports.workspace import Tree
@@ -60,9 +62,24 @@ def give_up_if_hopeless(work: ItemWork, evaluation: Evaluation, seen: set[frozen
             Verdict.REJECTED, f"Stopped after {done} fix iterations, the same failures came back: {failed}"
         )
     seen.add(evaluation.fingerprints)
-    for check in evaluation.gate.failures if evaluation.gate else ():
-        if package := missing_dependency(check, work.ports.workspace.paths(evaluation.tree), reader(work, evaluation)):
-            raise work.settled(Verdict.REJECTED, f"The dependency “{package}” is missing, which no fix can add")
+    if package := lacking_package(work, evaluation):
+        raise work.settled(Verdict.REJECTED, f"The dependency “{package}” is missing, and nobody declared it")
+
+
+def lacking_package(work: ItemWork, evaluation: Evaluation) -> str | None:
+    """A third-party package that a failed check asks for and that neither manifests nor repository know."""
+    failures = evaluation.gate.failures if evaluation.gate else ()
+    if not failures:
+        return None
+    workspace = work.ports.workspace
+    paths = workspace.paths(evaluation.tree)
+    try:
+        declared = dependencies.declared(paths, lambda path: workspace.read(evaluation.tree, path))
+    except UsageError:  # the agent broke a manifest: that is a failure to fix, not a missing package
+        return None
+    local = dependencies.local(paths, lambda path: workspace.read(evaluation.tree, path))
+    found = (missing_dependency(check.diagnostics, check.output, declared, local) for check in failures)
+    return next((package for package in found if package), None)
 
 
 def fix(work: ItemWork, tree: Tree, before: Evaluation, number: int) -> tuple[str, str]:
@@ -75,14 +92,22 @@ def fix(work: ItemWork, tree: Tree, before: Evaluation, number: int) -> tuple[st
         failures = after_autofix(work, tree, failures, lint) if tried else failures
     if not failures and before.validator.proceed:
         return "; ".join(tried), ""
-    prompt = render.fix(work.item, work.context, failures, before.validator, work.iterations, work.instructions)
-    result = call_agent(work, tree.path, Role.FIX, prompt, schema=answers.FIX_SCHEMA, iteration=number)
-    report = answers.parse_fix(result.answer)
+    found = render.Failures(
+        iteration=number,
+        checks=failures,
+        validator=before.validator,
+        history=work.iterations,
+        limit=work.run.policy.limits.fix_iterations,
+    )
+    schema = answers.schema(answers.FixReport)
+    result = call_agent(work, tree.path, Role.FIX, render.fix(work.briefing, found), schema=schema, iteration=number)
+    report = answers.parse_fix_report(result.answer)
     if result.error:
         tried.append(f"agent: {result.error}")
     else:
         tried.append(f"agent: {(report.reason if report else '') or result.text or 'made changes'}"[:500])
-    return "; ".join(tried), report.reason if report and report.needs_human and not result.error else ""
+    needs_human = report is not None and report.decision == "needs-human" and not result.error
+    return "; ".join(tried), (report.reason or "no reason given") if report and needs_human else ""
 
 
 def after_autofix(

@@ -10,9 +10,9 @@ from app.domain.results import Outcome, Verdict
 from app.flows.evaluation import evaluate, prepare
 from app.flows.fix_loop import fix_loop
 from app.flows.waves import run_waves
-from app.flows.work import ItemWork, Settled, ask_agent
+from app.flows.work import ItemWork, NoAnswer, Settled, ask_agent
 from app.planning.context import read_context
-from app.planning.plan import make_plan
+from app.planning.waves import make_plan
 from app.ports.agent import Role
 from app.ports.workspace import Tree
 from app.prompts import answers, render, routing
@@ -78,12 +78,12 @@ def check_prd(work: ItemWork, tree: Tree) -> None:
 
 def write_prd(work: ItemWork, tree: Tree) -> None:
     """Have the agent write a PRD and store it before it is used; the approval's digest follows."""
-    answer = ask_agent(work, tree, Role.WRITE_PRD, render.write_prd(work.item), answers.PRD_SCHEMA, answers.parse_prd)
-    if isinstance(answer, str):
-        raise work.settled(Verdict.DEFERRED, f"The item has no PRD and none could be written: {answer}")
-    if not work.ports.backlog.store_prd(work.claim, answer.markdown):
+    answer = ask_agent(work, tree, Role.WRITE_PRD, render.write_prd(work.item), answers.WrittenPrd, answers.parse_prd)
+    if isinstance(answer, NoAnswer):
+        raise work.settled(Verdict.DEFERRED, f"The item has no PRD and none could be written: {answer.reason}")
+    if not work.ports.backlog.store_prd(work.claim, answer):
         raise work.settled(Verdict.LOST, "The claim was lost")
-    written = replace(work.item, prd=answer.markdown)
+    written = replace(work.item, prd=answer)
     work.item = replace(written, approved_digest=written.content_digest)
     work.report(ev.PrdGenerated(claim=work.claim))
 
@@ -93,9 +93,9 @@ def re_evaluate(work: ItemWork, tree: Tree) -> None:
     if work.item.evidence_status != "inconclusive":
         return
     prompt = render.re_evaluate(work.item)
-    answer = ask_agent(work, tree, Role.RE_EVALUATE, prompt, answers.RE_EVALUATION_SCHEMA, answers.parse_re_evaluation)
+    answer = ask_agent(work, tree, Role.RE_EVALUATE, prompt, answers.ReEvaluation, answers.parse_re_evaluation)
     # No usable answer: the safe choice is not to spend anything.
-    verdict, reason = ("SKIP", answer) if isinstance(answer, str) else (answer.verdict, answer.reason)
+    verdict, reason = ("SKIP", answer.reason) if isinstance(answer, NoAnswer) else (answer.decision, answer.reason)
     work.report(ev.Reevaluated(claim=work.claim, title=work.item.title, verdict=verdict, reason=reason))
     if verdict == "SKIP":
         raise work.settled(Verdict.DEFERRED, f"Re-evaluation determined no real benefit: {reason}")
@@ -110,13 +110,13 @@ def route(work: ItemWork) -> None:
 def verify(work: ItemWork, tree: Tree) -> None:
     """Is the problem still there? No usable answer counts as PROCEED: the gate decides anyway."""
     work.reach(5, ev.Phase.SITE_REVIEW, "Verifying that the problem still exists")
-    prompt = render.verify(work.item, work.context, work.instructions)
-    answer = ask_agent(work, tree, Role.VERIFY, prompt, answers.VERIFICATION_SCHEMA, answers.parse_verification)
-    if isinstance(answer, str):
-        work.note(f"Verification gave no verdict, going on: {answer}", ev.Level.WARN)
-    elif answer.verdict == "SKIP":
+    prompt = render.verify(work.briefing)
+    answer = ask_agent(work, tree, Role.VERIFY, prompt, answers.Verification, answers.parse_verification)
+    if isinstance(answer, NoAnswer):
+        work.note(f"Verification gave no verdict, going on: {answer.reason}", ev.Level.WARN)
+    elif answer.decision == "SKIP":
         raise work.settled(Verdict.ALREADY_RESOLVED, answer.reason or "Already resolved")
-    elif answer.verdict == "MODIFIED":
+    elif answer.decision == "MODIFIED":
         work.context = replace(work.context, amendment=answer.details or answer.reason)
 
 

@@ -18,7 +18,8 @@ from app.flows.base_gate import base_failure, check_base, repairs
 from app.flows.heartbeat import INTERVAL, Leases
 from app.flows.item_to_pr import item_to_pr
 from app.flows.work import ItemWork, Ports, RunContext, RunOptions, Settled
-from app.gate.toolchain import Toolchain, detect
+from app.gate.steps import Toolchain
+from app.gate.toolchain import detect
 from app.ports.backlog import Backlog, Claimed
 from app.process import Stop
 
@@ -224,6 +225,7 @@ def settle(work: ItemWork, outcome: Outcome) -> Outcome:
     if outcome.verdict is Verdict.REJECTED:
         outcome = replace(outcome, follow_up=backlog.create_follow_up(work.claim, work.item, outcome))
     work.report(ev.ItemSettled(claim=work.claim, item=work.item, outcome=outcome))
+    work.ports.reporter.flush()
     if not backlog.settle(work.claim, outcome):
         return replace(outcome, verdict=Verdict.LOST, reason="The claim was lost before the end was written")
     return outcome

@@ -21,9 +21,6 @@ Result = TypeVar("Result")
 MAX_WRITERS = 4
 """Writing tasks of one wave at a time: each has a tree and an agent of its own."""
 
-NOTES_LIMIT = 8_000
-"""Characters of what reading tasks found that later tasks are told."""
-
 
 def run_waves(work: ItemWork, tree: Tree, plan: Plan) -> None:
     """Run the waves in order; every "Blocked by" points backwards, so that order honours it.
@@ -31,65 +28,65 @@ def run_waves(work: ItemWork, tree: Tree, plan: Plan) -> None:
     Raises Settled when a writing task failed: writing tasks are critical, reading tasks fail forward.
     """
     last_writing = max((wave.number for wave in plan.waves if wave.writes), default=0)
-    notes = ""
     for wave in plan.waves:
         phase = ev.Phase.BUILDING if wave.writes or wave is not plan.waves[0] else ev.Phase.FOUNDATION
         checkpoint = 7 if phase is ev.Phase.BUILDING else 6
         work.reach(checkpoint, phase, f"Wave {wave.number}: {wave.title or 'tasks'}")
         work.report(ev.WaveStarted(claim=work.claim, wave=wave.number, title=wave.title))
-        notes = (notes + read(work, tree, wave, notes))[-NOTES_LIMIT:]
-        write(work, tree, wave, notes)
+        work.notes += read(work, tree, wave)
+        write(work, tree, wave)
         work.report(ev.WaveFinished(claim=work.claim, wave=wave.number))
         if wave.writes and wave.number != last_writing:  # after the last one the whole gate runs anyway
             record_checks(work, tree, (CheckKind.TYPECHECK, CheckKind.TEST))
     work.reach(8, ev.Phase.INSPECTION, "Implementation complete")
 
 
-def read(work: ItemWork, tree: Tree, wave: Wave, notes: str) -> str:
-    """The wave's reading tasks; what they found, as text for the tasks after them."""
+def read(work: ItemWork, tree: Tree, wave: Wave) -> tuple[render.TaskNote, ...]:
+    """The wave's reading tasks; what they found, for the tasks after them."""
     tasks = [task for task in wave.tasks if not task.writes]
     if not tasks:
-        return ""
+        return ()
     before = tree.snapshot()
-    results = side_by_side(wave, tasks, lambda task: read_one(work, tree, wave, task, notes))
+    results = side_by_side(wave, tasks, lambda task: read_one(work, tree, wave, task))
     undo_changes(work, tree, before, Role.EXPLORE)
-    return "".join(f"\n## {task.description}\n{r.text}\n" for task, r in zip(tasks, results, strict=True) if r.text)
+    return tuple(render.TaskNote(task=t, text=r.text) for t, r in zip(tasks, results, strict=True) if r.text)
 
 
-def read_one(work: ItemWork, tree: Tree, wave: Wave, task: Task, notes: str) -> AgentResult:
+def read_one(work: ItemWork, tree: Tree, wave: Wave, task: Task) -> AgentResult:
     tell(work, wave, task, ev.TaskStatus.IN_PROGRESS)
     if task.subagent is Subagent.REVIEWER:
-        prompt = render.review(work.item, work.context, task, work.instructions, notes)
-        result = call_agent(work, tree.path, Role.REVIEW, prompt, schema=answers.REVIEW_SCHEMA, task_id=task.id)
+        diff = work.ports.workspace.diff(work.begin, tree.snapshot())
+        prompt, schema = render.review(work.briefing, task, diff), answers.schema(answers.Review)
+        result = call_agent(work, tree.path, Role.REVIEW, prompt, schema=schema, task_id=task.id)
         review = answers.parse_review(result.answer)
-        if review and not review.approved:
+        if review and review.decision == "reject":
             work.note(f"Review of task {task.id}: {'; '.join(review.issues)}", ev.Level.WARN)
     else:
-        prompt = render.explore(work.item, work.context, task, work.instructions, notes)
+        prompt = render.explore(work.briefing, task, work.notes)
         result = call_agent(work, tree.path, Role.EXPLORE, prompt, task_id=task.id)
     tell(work, wave, task, ev.TaskStatus.FAILED if result.error else ev.TaskStatus.COMPLETED, result.error)
     return result
 
 
-def write(work: ItemWork, tree: Tree, wave: Wave, notes: str) -> None:
+def write(work: ItemWork, tree: Tree, wave: Wave) -> None:
     """The wave's writing tasks. Afterwards ``tree`` holds their merged work."""
     tasks = [task for task in wave.tasks if task.writes]
     if len(tasks) <= 1 or not wave.parallel:
-        errors = [write_one(work, tree, wave, task, notes) for task in tasks]
+        errors = [write_one(work, tree, wave, task) for task in tasks]
     else:
-        errors = write_side_by_side(work, tree, wave, tasks, notes)
+        errors = write_side_by_side(work, tree, wave, tasks)
     if failed := [f"task {task.id} failed: {error}" for task, error in zip(tasks, errors, strict=True) if error]:
         raise work.settled(Verdict.REJECTED, f"Wave {wave.number}: " + "; ".join(failed))
 
 
-def write_side_by_side(work: ItemWork, tree: Tree, wave: Wave, tasks: Sequence[Task], notes: str) -> list[str]:
+def write_side_by_side(work: ItemWork, tree: Tree, wave: Wave, tasks: Sequence[Task]) -> list[str]:
     """Each task in a fork of the tree; merged in task order, a conflicting one runs again on the merged state."""
     workspace, start = work.ports.workspace, tree.snapshot()
 
     def in_fork(task: Task) -> tuple[str, str]:
         with workspace.fork(f"task-{task.id}-{work.item.id}", tree, start) as fork:
             prepare(work, fork)
-            error = write_one(work, fork, wave, task, notes)
+            error = write_one(work, fork, wave, task)
             return error, start if error else fork.snapshot()
 
     results = side_by_side(wave, tasks, in_fork)
@@ -102,16 +99,16 @@ def write_side_by_side(work: ItemWork, tree: Tree, wave: Wave, tasks: Sequence[T
         except MergeConflict as conflict:
             work.note(f"Task {tasks[index].id} runs again on the merged state: {conflict}", ev.Level.WARN)
             tree.restore(merged)
-            errors[index] = write_one(work, tree, wave, tasks[index], notes)
+            errors[index] = write_one(work, tree, wave, tasks[index])
             merged = merged if errors[index] else tree.snapshot()
     tree.restore(merged)
     return errors
 
 
-def write_one(work: ItemWork, tree: Tree, wave: Wave, task: Task, notes: str) -> str:
+def write_one(work: ItemWork, tree: Tree, wave: Wave, task: Task) -> str:
     """One writing task; the sentence that says why it failed, or an empty string."""
     tell(work, wave, task, ev.TaskStatus.IN_PROGRESS)
-    prompt = render.implement(work.item, work.context, task, work.instructions, notes)
+    prompt = render.implement(work.briefing, task, work.notes)
     result = call_agent(work, tree.path, Role.IMPLEMENT, prompt, task_id=task.id)
     tell(work, wave, task, ev.TaskStatus.FAILED if result.error else ev.TaskStatus.COMPLETED, result.error)
     return result.error

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from app.domain import events as ev
 from app.domain.claims import Claim
 from app.domain.items import Item
@@ -17,13 +19,14 @@ from app.domain.policy import Policy
 from app.domain.results import CheckKind, GateResult, Iteration, Outcome, Usage, ValidatorResult, Verdict
 from app.domain.runs import Base
 from app.gate.checks import Gate
-from app.gate.toolchain import Toolchain
+from app.gate.steps import Toolchain
 from app.ports.agent import Agent, AgentRequest, AgentResult, Role
 from app.ports.backlog import Backlog
 from app.ports.forge import Forge
 from app.ports.reporter import Reporter
 from app.ports.workspace import Tree, Workspace
 from app.process import Stop
+from app.prompts import answers, render
 
 Answer = TypeVar("Answer")
 
@@ -127,6 +130,7 @@ class ItemWork:
     stop: Stop
     instructions: str = ""
     context: PrdContext = field(default_factory=PrdContext)
+    notes: tuple[render.TaskNote, ...] = ()
     begin: str = ""
     evaluation: Evaluation | None = None
     usage: Usage = field(default_factory=Usage)
@@ -138,6 +142,11 @@ class ItemWork:
     @property
     def ports(self) -> Ports:
         return self.run.ports
+
+    @property
+    def briefing(self) -> render.Briefing:
+        """What every prompt about this item starts from."""
+        return render.Briefing(item=self.item, context=self.context, instructions=self.instructions)
 
     def report(self, event: ev.Event) -> None:
         self.ports.reporter.report(event)
@@ -217,27 +226,34 @@ def call_agent(
     return result
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoAnswer:
+    """The agent gave no usable answer, twice; ``reason`` is a sentence."""
+
+    reason: str
+
+
 def ask_agent(
     work: ItemWork,
     tree: Tree,
     role: Role,
     prompt: str,
-    schema: Mapping[str, object],
+    form: type[BaseModel],
     parse: Callable[[Mapping[str, object] | None], Answer | None],
-) -> Answer | str:
+) -> Answer | NoAnswer:
     """Put a question to the agent; a malformed answer is asked for once more.
 
-    The answer, or a sentence that says why there is none. Whatever the agent did to the tree is undone.
+    Whatever the agent did to the tree is undone.
     """
     before = tree.snapshot()
     problem = ""
     for _ in range(2):
-        result = call_agent(work, tree.path, role, prompt, schema=schema)
+        result = call_agent(work, tree.path, role, prompt, schema=answers.schema(form))
         undo_changes(work, tree, before, role)
         if (answer := parse(result.answer)) is not None and not result.error:
             return answer
         problem = result.error or "the answer did not fit the form that was asked for"
-    return problem
+    return NoAnswer(reason=problem)
 
 
 def undo_changes(work: ItemWork, tree: Tree, before: str, role: Role) -> None:

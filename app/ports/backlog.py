@@ -15,7 +15,7 @@ from uuid import UUID
 
 from app.domain.claims import Claim, DeadClaim
 from app.domain.events import Level, TaskStatus
-from app.domain.items import Item
+from app.domain.items import Item, NewItem
 from app.domain.plans import Task
 from app.domain.progress import Progress
 from app.domain.results import Iteration, Outcome
@@ -88,6 +88,9 @@ class Backlog(Protocol):
 
     def items(self, ids: Sequence[UUID]) -> list[Item]:
         """These items, whatever their status; unknown ids are left out."""
+
+    def add_item(self, item: NewItem, *, repository: str | None) -> UUID:
+        """Add an item, of the connected repository with this name if there is one; its id."""
 
     def branch_owner(self, branch: str) -> UUID | None:
         """The item whose row names this branch, if any."""

@@ -1,0 +1,169 @@
+"""The `mason` command. Each command is a few lines; everything heavy is imported when a command runs."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+from uuid import UUID
+
+import click
+
+from app.errors import Cancelled, MasonError
+
+if TYPE_CHECKING:
+    from app.process import Stop
+
+BUG = 70
+DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class Mason(click.Group):
+    """The one border that turns errors into a sentence and an exit code (contracts §3)."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's own signature
+        try:
+            return super().main(*args, **extra)
+        except MasonError as problem:
+            click.echo(f"mason: {problem}", err=True)
+            sys.exit(problem.exit_code)
+        except Exception as problem:  # the named border of the command line
+            logging.getLogger("mason").debug("Internal error", exc_info=True)
+            click.echo(f"mason: a bug: {type(problem).__name__}: {problem} (--verbose shows where)", err=True)
+            sys.exit(BUG)
+
+
+@click.group(cls=Mason, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="mason-bot", prog_name="mason")
+@click.option("-v", "--verbose", is_flag=True, help="Show what Mason does in detail, on standard error.")
+def main(verbose: bool) -> None:
+    """Turn approved backlog items into validated branches and pull requests.
+
+    \b
+    Try it:             mason demo
+    See what would run: mason run --dry-run
+    Run it:             mason run
+
+    Exit codes: 0 all passed or nothing to do, 1 an item failed, 2 bad usage or configuration, 3 database or forge
+    unreachable, 4 cancelled, 70 a bug.
+    """
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+
+
+@main.command()
+@click.option(
+    "--item", "items", multiple=True, type=click.UUID, help="Run this item (repeatable). It must be approved."
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Run at most this many items, highest priority first.")
+@click.option("--dry-run", is_flag=True, help="Print the plan of every item; write nothing anywhere.")
+@click.option("--auto", is_flag=True, help="Never ask; print AUTOPILOT_STATUS: lines for machines.")
+@click.option("--smoke-test", is_flag=True, help="Also run the smoke test; its failure is only a warning.")
+@click.option("--e2e", is_flag=True, help="Also run the end-to-end tests; their failure blocks.")
+@click.option("--max-parallel", type=click.IntRange(1, 64), default=2, show_default=True, help="Items side by side.")
+@click.option("--agent", type=click.Choice(["patch", "command"]), help="Who edits the files.  [default: patch]")
+@click.option("--agent-command", metavar="COMMAND", help="The program of --agent command; it gets the prompt on stdin.")
+@click.option("--generate-prd", is_flag=True, help="Let the agent write a PRD for items that have none.")
+@click.option("--base", metavar="BRANCH", help="Start from this branch.  [default: the repository's default branch]")
+@click.option("--dsn", metavar="DSN", help="The backlog's Postgres.  [default: $MASON_DSN, else an embedded one]")
+@click.option("--repository", type=DIRECTORY, default=".", help="The repository.  [default: the current directory]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Take approved items to branches whose checks pass.
+
+    Each item is worked on in a tree of its own: your checkout is never touched. What fails its checks after five fix
+    iterations gets no branch; the work is kept and a follow-up item tells you what was tried. Ctrl-C gives every item
+    back.
+    """
+    from app import wiring
+    from app.flows.run_items import run_items
+    from app.settings import read_settings
+
+    settings = read_settings(dsn=dsn)
+    request = wiring.RunRequest(items=items, as_json=as_json, **options)
+    with stop_on_signals() as stop, wiring.runner(settings, request) as ports:
+        if dry_run:
+            click.echo(wiring.show_plan(ports, wiring.run_options(request)))
+            return
+        result = run_items(ports, wiring.run_options(request), stop, heartbeat=settings.heartbeat)
+    click.echo(wiring.show_result(result, as_json=as_json))
+    if result.cancelled:
+        raise Cancelled
+    sys.exit(1 if result.failed or result.base_failed else 0)
+
+
+@main.command()
+@click.option("--dsn", metavar="DSN", help="The database.  [default: $MASON_DSN, else the embedded one]")
+@click.option("--check", is_flag=True, help="Only say what would be applied.")
+@click.option("--repository", type=DIRECTORY, default=".", help="Whose embedded database.  [default: this directory]")
+def migrate(dsn: str | None, check: bool, repository: Path) -> None:
+    """Bring a database up to what this Mason needs.
+
+    Safe to run at any time and from several places at once; nothing of yours is dropped or changed.
+    """
+    from app import wiring
+    from app.settings import read_settings
+
+    names = wiring.migrate(read_settings(dsn=dsn), repository, check=check)
+    for name in names:
+        click.echo(f"{'would apply' if check else 'applied'} {name}")
+    if not names:
+        click.echo("the database is up to date")
+
+
+@main.command()
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.option("--new", is_flag=True, help="Add it as new: it has to be approved before it runs.")
+@click.option("--dsn", metavar="DSN", help="The backlog's Postgres.  [default: $MASON_DSN, else the embedded one]")
+@click.option("--repository", type=DIRECTORY, default=".", help="The repository.  [default: the current directory]")
+def add(file: TextIO, new: bool, dsn: str | None, repository: Path) -> None:
+    """Add an approved item to the backlog from FILE, a PRD in Markdown ("-" reads standard input).
+
+    What the PRD does not say can stand in YAML front matter: title, type (ui, ux, api, data, security, performance,
+    code-quality, feature), problem, solution, area, complexity, impact_score, effort_score.
+    """
+    from app import wiring
+    from app.planning.item_file import read_item_file
+    from app.settings import read_settings
+
+    item = read_item_file(file.read(), approved=not new)
+    click.echo(wiring.add_item(read_settings(dsn=dsn), repository, item))
+
+
+@main.command()
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Leave everything in this directory.")
+def demo(keep: Path | None) -> None:
+    """Show Mason at work: six approved items in a sample repository, on a database of its own.
+
+    Nothing has to be set up, no model is called, and nothing is left behind (unless you say --keep).
+    """
+    from app.demo.show import show
+
+    with stop_on_signals() as stop:
+        sys.exit(show(keep, stop))
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """A stop that SIGINT and SIGTERM set. A second SIGINT interrupts at once."""
+    from app.process import Stop
+
+    stop = Stop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(_number: int, _frame: object) -> None:
+        stop.set("Cancelled")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    except KeyboardInterrupt:
+        raise Cancelled from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

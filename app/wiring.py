@@ -1,0 +1,226 @@
+"""The wiring: the only place that chooses adapters and puts the parts together."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+from uuid import UUID, uuid4
+
+import click
+
+from app import process
+from app.agents.adapters import ADAPTERS, AgentOptions
+from app.backlog import migrate as migrations
+from app.backlog.embedded import EmbeddedPostgres
+from app.backlog.postgres import PostgresBacklog
+from app.domain.claims import Claimant
+from app.domain.items import NewItem
+from app.domain.policy import Policy
+from app.domain.runs import RunResult
+from app.errors import UsageError
+from app.flows.plan_items import PlannedItem, plan_items
+from app.flows.work import Ports, RunOptions
+from app.forge.local import LocalForge
+from app.forge.names import repository_name
+from app.gate.checks import Gate
+from app.gate.steps import Toolchain
+from app.log import Redactor, set_up_logging
+from app.ports.agent import Agent
+from app.ports.reporter import Reporter
+from app.reporting import summary
+from app.reporting.console import console_reporter
+from app.reporting.fan_out import FanOut
+from app.reporting.status_lines import StatusLines
+from app.reporting.store import StoreReporter
+from app.settings import Settings, environment, runs_dir, state_dir
+from app.workspace.removal import remove_leftovers
+from app.workspace.worktrees import GitWorkspace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """The options of ``mason run``; ``status`` is where AUTOPILOT_STATUS lines go when ``auto`` is on."""
+
+    repository: Path
+    items: tuple[UUID, ...] = ()
+    limit: int | None = None
+    auto: bool = False
+    smoke_test: bool = False
+    e2e: bool = False
+    max_parallel: int = 2
+    agent: str | None = None
+    agent_command: str | None = None
+    generate_prd: bool = False
+    base: str | None = None
+    as_json: bool = False
+
+
+@contextmanager
+def runner(
+    settings: Settings, request: RunRequest, *, status: TextIO | None = None, console: TextIO | None = None
+) -> Iterator[Ports]:
+    """Everything a run needs, put together, and taken apart again however the run ends."""
+    environ = environment()
+    state = state_dir(settings, request.repository)
+    redactor = Redactor(settings.secrets)
+    set_up_logging(redactor, level=logging.getLogger().level)
+    process.adopt_orphans()
+    with ExitStack() as stack:
+        stack.callback(process.kill_descendants)
+        dsn = stack.enter_context(database(settings, state))
+        backlog = PostgresBacklog(dsn, patience=settings.database_patience)
+        stack.callback(backlog.close)
+        run_directory = new_run_directory(runs_dir(settings), environ)
+        workspace = GitWorkspace(request.repository, run_directory, state / "artifacts", environ)
+        stack.callback(workspace.close)
+        sinks: dict[str, Reporter] = {"database": StoreReporter(backlog)}
+        sinks["console"] = console_reporter(console or (sys.stderr if request.as_json else sys.stdout))
+        if request.auto:
+            sinks["status lines"] = StatusLines(status or sys.stdout)
+        reporter = FanOut(sinks, redactor)
+        stack.callback(reporter.close)
+        yield Ports(
+            backlog=backlog,
+            forge=LocalForge(request.repository, workspace.push, repository_name(workspace.origin_url())),
+            workspace=workspace,
+            agent=chosen_agent(settings, request, environ),
+            reporter=reporter,
+            make_gate=lambda toolchain, policy: make_gate(toolchain, policy, run_directory, state, environ),
+            claimed_by=str(this_process()),
+            is_dead=is_dead,
+            ask=None if request.auto or not sys.stdin.isatty() else lambda question: click.confirm(question, err=True),
+        )
+
+
+def run_options(request: RunRequest) -> RunOptions:
+    return RunOptions(
+        item_ids=request.items,
+        limit=request.limit,
+        smoke_test=request.smoke_test,
+        e2e=request.e2e,
+        max_parallel=request.max_parallel,
+        base=request.base,
+        generate_prd=request.generate_prd,
+    )
+
+
+@contextmanager
+def database(settings: Settings, state: Path) -> Iterator[str]:
+    """The DSN to use: the configured one, else an embedded server's, started and migrated here."""
+    if settings.dsn:
+        yield settings.dsn.get_secret_value()
+        return
+    with EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin) as server:
+        migrations.apply(server.dsn)
+        yield server.dsn
+
+
+@contextmanager
+def throwaway_database(settings: Settings) -> Iterator[str]:
+    """A migrated embedded server in a temporary directory, gone afterwards."""
+    place = Path(tempfile.mkdtemp(prefix="mason-database-"))
+    place.chmod(0o755)  # as root, the server is another user who has to get in
+    try:
+        with EmbeddedPostgres(place, bin_directory=settings.postgres_bin, throwaway=True) as server:
+            migrations.apply(server.dsn)
+            yield server.dsn
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def migrate(settings: Settings, repository: Path, *, check: bool) -> list[str]:
+    """Apply what is missing; the names of the migrations that were applied (``check``: that would be)."""
+    with ExitStack() as stack:
+        if settings.dsn:
+            dsn = settings.dsn.get_secret_value()
+        else:
+            state = state_dir(settings, repository) / "postgres"
+            dsn = stack.enter_context(EmbeddedPostgres(state, bin_directory=settings.postgres_bin)).dsn
+        return migrations.pending(dsn) if check else [migration.name for migration in migrations.apply(dsn)]
+
+
+def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:
+    """Add one item to the backlog of the repository."""
+    with database(settings, state_dir(settings, repository)) as dsn:
+        backlog = PostgresBacklog(dsn, patience=settings.database_patience)
+        try:
+            backlog.require_ready()
+            return backlog.add_item(item, repository=None)
+        finally:
+            backlog.close()
+
+
+def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, str]) -> Agent:
+    """The agent that was asked for; a command alone means the ``command`` adapter."""
+    command = request.agent_command or settings.agent_command
+    name = request.agent or ("command" if request.agent_command else settings.agent)
+    try:
+        words = tuple(shlex.split(command or ""))
+    except ValueError as problem:
+        raise UsageError(f"--agent-command cannot be read: {problem}") from problem
+    if name not in ADAPTERS:
+        raise UsageError(f"There is no agent “{name}”; choose one of {', '.join(sorted(ADAPTERS))}")
+    return ADAPTERS[name](AgentOptions(environ=environ, command=words, pass_env=tuple(settings.pass_env.split())))
+
+
+def make_gate(
+    toolchain: Toolchain, policy: Policy, run_directory: Path, state: Path, environ: Mapping[str, str]
+) -> Gate:
+    """A gate whose commands share this machine: twice its processors, at least one gate's four checks."""
+    slots = policy.limits.max_parallel_checks or max(4, 2 * (os.cpu_count() or 1))
+    return Gate(toolchain, environ, slots, run_directory / "homes", state / "installs")
+
+
+def this_process() -> Claimant:
+    pid = os.getpid()
+    return Claimant(
+        host=process.host(), namespace=process.pid_namespace(), pid=pid, started=process.start_time(pid) or "unknown"
+    )
+
+
+def is_dead(claimed_by: str) -> bool:
+    """Whether the process that a claim names is known to be gone: one of this host's that no longer runs."""
+    claimant, here = Claimant.parse(claimed_by), this_process()
+    if claimant is None or (claimant.host, claimant.namespace) != (here.host, here.namespace):
+        return False
+    return here.started != "unknown" and process.start_time(claimant.pid) != claimant.started
+
+
+def new_run_directory(runs: Path, environ: Mapping[str, str]) -> Path:
+    """A directory name that tells whose it is; what killed runs left behind is removed first."""
+    runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    remove_leftovers(
+        runs,
+        lambda path: is_dead(path.name.partition("+")[0].replace("_", " ").replace("=", "/")),
+        environ.get("PATH", os.defpath),
+    )
+    owner = str(this_process()).replace("/", "=").replace(" ", "_")
+    return runs / f"{owner}+{uuid4().hex[:8]}"
+
+
+def show_plan(ports: Ports, options: RunOptions) -> str:
+    """The dry run as text."""
+    base, planned = plan_items(ports, options)
+    return summary.plan_text([_preview(item) for item in planned], base)
+
+
+def _preview(planned: PlannedItem) -> summary.Preview:
+    note = "" if planned.plan else "no PRD: it would be deferred, or get one with --generate-prd"
+    return summary.Preview(item=planned.item, branch=planned.branch, plan=planned.plan, note=note)
+
+
+def show_result(result: RunResult, *, as_json: bool) -> str:
+    """The end of a run as text: the summary, or JSON."""
+    if as_json:
+        return json.dumps(summary.as_json(result), indent=2, ensure_ascii=False)
+    return summary.markdown(result) if result.run_id else "Nothing to do: no item is approved."
