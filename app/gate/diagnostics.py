@@ -19,7 +19,7 @@ MAX_WARNINGS = 2000
 
 _LINE_LIMIT = 1500
 _MESSAGE_LIMIT = 600
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\)?|[ -/]{1,4}[0-~]|[@-Z\\^_])")
 _FILE = re.compile(r"(?:[^/\s][^/]*/)*(?:[^/\s][^/]*\.[A-Za-z]\w{0,9}|Makefile|Dockerfile|[\w-]+file)")
 _FOREIGN = ("node_modules/", ".venv/", ".git/", "../")
 

@@ -45,7 +45,7 @@ _ONE_LINE = tuple(
         # eslint, unix: a.js:1:5: Message [Error/rule]
         _PLACE + r": (?P<message>.+) \[(?P<severity>Error|Warning)(?:/(?P<code>[\w@/-]+))?\]$",
         # mypy: a.py:3: error: Message  [code]
-        _PLACE + r": (?P<severity>error|warning|note): (?P<message>.+?)(?:  \[(?P<code>[\w-]+)\])?$",
+        _PLACE + r": (?P<severity>error|warning|note): (?P<message>.+?)(?: {1,2}\[(?P<code>[\w-]+)\])?$",
         # ruff concise, flake8: a.py:1:8: F401 [*] Message
         _PLACE + r": (?P<code>[A-Z]{1,8}\d{2,5}|invalid-syntax|SyntaxError)[: ] ?(?:\[\*\] )?(?P<message>.+)",
         # gcc and most others: main.c:3:5: fatal error: Message
@@ -123,7 +123,7 @@ def arrows(lines: Lines) -> Iterator[tuple[int, Found]]:
 
 _SECTION = re.compile(r"_{3,} (?P<name>\S.{0,300}?) _{3,}$")
 _SHORT = re.compile(r"(?P<word>FAILED|ERROR) (?P<path>[^\s:]+\.py)(?:::(?P<test>.+?))?(?: - (?P<message>.+))?$")
-_FRAME = re.compile(r"(?P<path>[^\s:][^:]{0,300}\.py):(?P<line>\d{1,7}): ")
+_FRAME = re.compile(r"(?P<path>[^\s:][^:]{0,300}\.py):(?P<line>\d{1,7}):(?: |$)")
 
 
 def pytest(lines: Lines) -> Iterator[tuple[int, Found]]:
