@@ -92,8 +92,8 @@ def entries(git: Git, commit: str, *paths: str) -> Iterator[tuple[str, str, str]
 
 def read(git: Git, commit: str, path: str) -> bytes | None:
     """The content of a regular file, None where there is none."""
-    if not path or "\0" in path:
-        return None
+    if "\0" in path or {"", ".", ".."} & set(path.split("/")):
+        return None  # git holds no such path, and answers with an error
     for mode, blob, found in entries(git, commit, path):
         if raw(found) == raw(path) and mode.startswith("100"):
             return git.run("cat-file", "blob", blob).stdout

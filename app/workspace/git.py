@@ -65,7 +65,7 @@ OPTIONS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Git:
-    """Git on one git directory. ``work_tree`` and ``index`` are named where a command needs them.
+    """Git on one git directory (or the ``.git`` file that names it), with a work tree and an index where needed.
 
     ``path`` is the ``PATH`` on which git is found; commands run in ``work_tree``, else in the git directory.
     """
@@ -89,7 +89,7 @@ class Git:
         """Run one command; its output is whole. Raises GitFailed with a sentence on any other exit code."""
         finished = run(
             ["git", *arguments],
-            cwd=self.work_tree or self.git_dir,
+            cwd=self.work_tree or (self.git_dir if self.git_dir.is_dir() else self.git_dir.parent),
             env=self._environment() | dict(extra or {}),
             timeout=TIME_LIMIT,
             stdin=stdin,

@@ -34,19 +34,17 @@ class Source:
         found = _find(repository)
         git = Git(git_dir=found, path=path)
         try:
-            answer = git.output(
-                "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir", "--show-object-format"
-            )
-            own, common, object_format = answer.rsplit("\n", 2)
+            answer = git.output("rev-parse", "--show-object-format", "--path-format=absolute", "--git-common-dir")
             config = _config(git)
-        except (GitFailed, ValueError) as problem:
+        except GitFailed as problem:
             raise BadRepository(f"{repository} cannot be read as a git repository: {problem}") from problem
-        if "extensions.partialclone" in config:
+        object_format, _, common = answer.partition("\n")  # the path may hold newlines
+        if config.keys() & {"extensions.partialclone", "remote.origin.promisor"}:
             raise BadRepository(f"{repository} is a partial clone, which lacks objects: use a full clone")
         shallow = Path(common) / "shallow"
         return cls(
             named=repository,
-            git=Git(git_dir=Path(own), path=path),
+            git=git,
             common_dir=Path(common),
             storage=Storage(
                 objects=Path(common) / "objects",
@@ -119,6 +117,7 @@ def _find(repository: Path) -> Path:
 
 
 def _config(git: Git) -> dict[str, str]:
-    found = git.run("config", "-z", "--get-regexp", r"^(extensions\.partialclone|remote\.origin\.url)$", allowed=(0, 1))
+    wanted = r"^(extensions\.partialclone|remote\.origin\.(promisor|url))$"
+    found = git.run("config", "-z", "--get-regexp", wanted, allowed=(0, 1))
     pairs = (record.partition("\n") for record in text(found.stdout).split("\0") if record)
     return {key.lower(): value for key, _, value in pairs}
