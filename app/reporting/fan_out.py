@@ -34,8 +34,9 @@ class FanOut:
 
     def close(self) -> None:
         """Close every sink, the dropped ones too (they may hold a thread or rows). The second call does nothing."""
+        dropped, self._dropped = self._dropped, {}
         self._each(lambda sink: sink.close())
-        for name, sink in self._dropped.items():
+        for name, sink in dropped.items():
             _try(name, sink, lambda sink: sink.close())
         self._sinks, self._dropped = {}, {}
 

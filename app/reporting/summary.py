@@ -204,7 +204,8 @@ def _count(check: CheckResult, severity: Severity) -> int:
 
 
 def _render(name: str, **values: object) -> str:
-    return _templates().get_template(name).render(values).strip() + "\n"
+    rendered = _templates().get_template(name).render(values)
+    return re.sub(r"\n{3,}", "\n\n", rendered).strip() + "\n"
 
 
 @cache

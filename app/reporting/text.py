@@ -27,7 +27,7 @@ def markdown(text: str, limit: int = _LONGEST) -> str:
     """The text of one line, with everything escaped that Markdown would read as markup, also in a table cell."""
     line = re.sub(r"([\\`*_{}\[\]<>|~&$!#])", r"\\\1", one_line(text, limit))
     line = re.sub(r"^([-+=])", r"\\\1", line)
-    return re.sub(r"^(\d{1,9})([.)])", r"\1\\\2", line)
+    return re.sub(r"^(\d{1,9})([.)])(?= |$)", r"\1\\\2", line)
 
 
 def code(text: str, limit: int = 2 * _LONGEST) -> str:
