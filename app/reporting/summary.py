@@ -213,9 +213,9 @@ def _templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - this is Markdown: whatever comes from outside goes through "md" or "code"
+        autoescape=False,  # noqa: S701 - this is Markdown: whatever comes from outside is escaped by "md", "code" or "link"
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(md=text.markdown, code=text.code)
+    environment.filters.update(md=text.markdown, code=text.code, link=text.link)
     return environment

@@ -38,6 +38,11 @@ def code(text: str, limit: int = 2 * _LONGEST) -> str:
     return f"{fence}{pad}{line}{pad}{fence}"
 
 
+def link(url: str) -> str:
+    """An address that Markdown shows as a link; anything that is no plain web address is only text."""
+    return f"<{url}>" if re.fullmatch(r"https?://[!-~]+", url) and not re.search(r"[<>|\\`]", url) else markdown(url)
+
+
 def storable(text: str, limit: int = 100_000) -> str:
     """Text that a Postgres column takes: no NUL, no lone surrogates, at most ``limit`` characters."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"

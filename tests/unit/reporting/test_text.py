@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from app.reporting.text import code, markdown, one_line, storable
+from app.reporting.text import code, link, markdown, one_line, storable
 
 titles = st.text(st.characters(), max_size=80) | st.text(st.sampled_from("`*_[]()<>#|~&!$\\-+.1) a\n\t"), max_size=30)
 
@@ -64,6 +64,20 @@ def test_code__a_span_holds_the_text_as_it_is(text: str) -> None:
     if one_line(text):
         assert types <= {"text", "code_inline"}
         assert words == f"x{one_line(text)}x".replace("|", "\\|")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://github.com/o/my_repo_x/pull/7", "<https://github.com/o/my_repo_x/pull/7>"),
+        ("javascript:alert(1)", "javascript:alert(1)"),
+        ("https://x/|a", "https://x/\\|a"),
+        ("https://x/>b<", "https://x/\\>b\\<"),
+        ("", ""),
+    ],
+)
+def test_link__only_web_addresses_are_links(url: str, shown: str) -> None:
+    assert link(url) == shown
 
 
 @given(st.text(st.characters(), max_size=100))
