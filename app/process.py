@@ -24,6 +24,9 @@ OUTPUT_LIMIT = 1_000_000
 """Bytes of output that are kept: the first half and the last half of a longer one."""
 
 _TICK = 0.05
+_DYING = 10.0
+"""Seconds at most until killed processes have to be gone; only one stuck in the kernel takes that long."""
+
 _PIPE_READS = 16
 """Reads of 64 KiB after a command's end: together the most that a pipe holds (1 MiB)."""
 
@@ -305,17 +308,23 @@ def _kill_tree(child: subprocess.Popen[bytes], mark: str | None) -> None:
 
 
 def kill_marked(mark: str) -> None:
-    """Kill every process whose environment carries the mark, until none is found (Linux: reads ``/proc``)."""
+    """Kill every process whose environment carries the mark, until none is left (Linux: reads ``/proc``)."""
     needle = f"{MARK}={mark}".encode()
-    for _ in range(50):
-        found = [pid for pid in _pids() if needle in _environ(pid)]
-        if not found:
-            return
+    _kill_until_none(lambda: [pid for pid in _pids() if needle in _environ(pid)])
+
+
+def _kill_until_none(find: Callable[[], list[int]]) -> None:
+    """Kill what is found, again and again: meanwhile it may fork, and dying takes its time on a busy machine."""
+    deadline = time.monotonic() + _DYING
+    pause = 0.0005
+    while (found := find()) and time.monotonic() < deadline:
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):  # adopted orphans (see adopt_orphans) are ours to reap
                 os.waitpid(pid, os.WNOHANG)
+        time.sleep(pause)
+        pause = min(2 * pause, _TICK)
 
 
 def _pids() -> list[int]:
@@ -340,19 +349,15 @@ def adopt_orphans() -> None:
 
 def kill_descendants() -> None:
     """Kill everything that descends from this process: the last act of a runner whose commands were hostile."""
-    for _ in range(50):
-        parents = {pid: _parent(pid) for pid in _pids()}
-        ours = {os.getpid()}
-        while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
-            ours |= more
-        ours.discard(os.getpid())
-        if not ours:
-            return
-        for pid in ours:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+    _kill_until_none(_descendants)
+
+
+def _descendants() -> list[int]:
+    parents = {pid: _parent(pid) for pid in _pids()}
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sorted(ours - {os.getpid()})
 
 
 def _parent(pid: int) -> int:

@@ -2,8 +2,8 @@
 
 What it learns from its environment: ``MASON_ROLE``, ``MASON_READ_ONLY`` (1 or 0), ``MASON_TASK`` and
 ``MASON_ITERATION`` where they apply, ``MASON_SCHEMA`` (a file with the JSON schema of the wanted answer) and
-``MASON_ANSWER`` (a file to write the answer to). Instead of the file it may end its output with a JSON object, on a line
-of its own or in a code fence. A key ``usage`` in the answer reports what the call used.
+``MASON_ANSWER`` (a file to write the answer to). Instead of the file it may end its output with a JSON object, on a
+line of its own or in a code fence. A key ``usage`` in the answer reports what the call used.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _variables(request: AgentRequest, directory: Path, answer_file: Path) -> dic
         variables["MASON_ITERATION"] = str(request.iteration)
     if request.schema is not None:
         schema = directory / "schema.json"
-        schema.write_text(json.dumps(request.schema), encoding="utf-8")
+        schema.write_text(json.dumps(request.schema, separators=(",", ":")), encoding="utf-8")
         variables["MASON_SCHEMA"] = str(schema)
     return variables
 
@@ -139,11 +139,13 @@ def _read(path: Path) -> str:
         return ""
     except OSError:
         return "not a file"
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > ANSWER_LIMIT:
             return "not a file that can be used"
-        return file.read(ANSWER_LIMIT).decode("utf-8", "replace").strip()
+        return os.read(descriptor, ANSWER_LIMIT).decode("utf-8", "replace").strip()
+    finally:
+        os.close(descriptor)
 
 
 def _printed(text: str) -> Mapping[str, object] | None:

@@ -26,6 +26,13 @@ class Hunk:
     def old(self) -> list[str]:
         return [line[1:] for line in self.lines if line[:1] in (" ", "-")]
 
+    @property
+    def whole(self) -> bool:
+        """Whether it has the number of lines that its head promises."""
+        match = _HEADER.match(self.head)
+        new = sum(line[:1] in (" ", "+") for line in self.lines)
+        return match is not None and _counts(match) == (len(self.old), new)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileDiff:
@@ -67,8 +74,12 @@ def parse(diff: str) -> list[FileDiff]:
     return [*found, FileDiff(header=tuple(header), hunks=tuple(hunks))] if header else found
 
 
+def _counts(match: re.Match[str]) -> tuple[int, int]:
+    return int(match[2] or 1), int(match[4] or 1)
+
+
 def _body(lines: Iterator[str], match: re.Match[str]) -> Iterator[str]:
-    old, new = (int(match[group] or 1) if match[group] != "0" else 0 for group in (2, 4))
+    old, new = _counts(match)
     while old > 0 or new > 0:
         line = next(lines, None)
         if line is None:
@@ -126,6 +137,8 @@ def reanchored(diff: str, read: Callable[[str], str | None]) -> str | None:
         if text is None:
             parts += [line for hunk in file.hunks for line in (hunk.head, *hunk.lines)]
             continue
+        if not all(hunk.whole for hunk in file.hunks):
+            return None
         lines = text.split("\n")
         placed = list(_placed(file, [line.removesuffix("\r") for line in lines], lines))
         if len(placed) != len(file.hunks):

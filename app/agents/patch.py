@@ -46,11 +46,15 @@ class PatchAgent:
             result = AgentResult(error=str(problem))
         except OSError as problem:
             result = AgentResult(error=f"The worktree cannot be changed: {problem.strerror or problem}.")
+        if stop.is_set():
+            result = AgentResult(error="The patch agent was stopped.")
         return replace(result, usage=Usage(turns=1, seconds=time.monotonic() - started))
 
     def _result(self, request: AgentRequest, stop: Stop, on_activity: Callable[[str], None]) -> AgentResult:
         if request.role is Role.WRITE_PRD:
             return AgentResult(error="The patch agent has no model and cannot write a PRD.")
+        if not request.worktree.is_dir():
+            return AgentResult(error="The worktree is not there.")
         found = fences(request.item.prd or "")
         text = ""
         if not request.read_only:

@@ -148,7 +148,7 @@ class Scratch:
             env=self._environment,
             timeout=_SECONDS,
             stop=self._stop,
-            stdin=diff.encode("utf-8", "surrogateescape"),
+            stdin=f"{diff}\n".encode("utf-8", "surrogateescape"),  # binary data ends with an empty line
         )
         if done.ok:
             return None

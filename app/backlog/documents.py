@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from app.domain.claims import Claim
-from app.domain.items import Item, ItemStatus
+from app.domain.items import Item, ItemStatus, NewItem
 from app.domain.progress import CHECKPOINTS, Progress
 from app.domain.results import Iteration
 from app.ports.backlog import ItemEventRow, IterationRow, LogRow, TaskRow
@@ -111,6 +111,25 @@ def _tags(value: object) -> tuple[str, ...]:
         except ValueError:
             return (value,) if isinstance(value, str) and value else ()
     return tuple(str(tag) for tag in value if tag is not None) if isinstance(value, list) else ()
+
+
+def new_item_document(item_id: UUID, item: NewItem) -> Document:
+    """One row of ``mason_pm_backlog_items``, as a person wrote it."""
+    return {
+        "id": item_id,
+        "title": item.title,
+        "problem": item.problem,
+        "solution": item.solution,
+        "area": item.area,
+        "type": item.type,
+        "complexity": item.complexity,
+        "impact_score": item.impact_score,
+        "effort_score": item.effort_score,
+        "status": item.status,
+        "prd_content": item.prd,
+        "evidence_status": item.evidence_status,
+        "evidence_summary": item.evidence_summary,
+    }
 
 
 def progress_document(progress: Progress) -> Document:

@@ -40,7 +40,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _TICK = 0.01
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-_THROWAWAY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
+_THROWAWAY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "max_wal_size=128MB")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,17 +126,13 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Start the server, or find the one that another process keeps running here."""
-        self._prepare_root()
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._take_lock():
-            if record := _read_record(self._record):
-                self._dsn = record
-                return
-            if time.monotonic() > deadline:
-                raise DatabaseUnreachable(f"Another process holds {self._root} and its Postgres does not come up.")
-            time.sleep(_TICK)
         try:
-            self._start_server()
+            self._prepare_root()
+            if self._become_owner():
+                self._start_server()
+        except OSError as problem:
+            self.stop()
+            raise UsageError(f"The data directory {self._root} cannot be used: {problem}.") from problem
         except BaseException:
             self.stop()
             raise
@@ -169,22 +165,26 @@ class EmbeddedPostgres:
         return self._home / "data"
 
     def _prepare_root(self) -> None:
-        """Make the directories; a parent that exists is never changed."""
-        try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            self._account = account_for_server()
-            if self._account and not can_reach(self._root, self._account):
-                raise UsageError(
-                    f"PostgreSQL does not run as root, and the user {self._account.name} cannot enter {self._root}: "
-                    "choose a data directory such as /var/lib/mason."
-                )
-            if not self._home.is_dir():
-                self._home.mkdir(mode=0o700)
-                give(self._home, self._account)
-        except FileExistsError:
-            return  # another process was faster
-        except OSError as problem:
-            raise UsageError(f"The data directory {self._root} cannot be used: {problem.strerror}.") from problem
+        """Make the directory; one that exists, and every parent, keeps its permissions."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._account = account_for_server(self._home)
+        if self._account and not can_reach(self._root, self._account):
+            raise UsageError(
+                f"PostgreSQL does not run as root, and the user {self._account.name} cannot enter {self._root}: "
+                "choose a data directory such as /var/lib/mason."
+            )
+
+    def _become_owner(self) -> bool:
+        """Take the lock, or wait until its owner's server is up and use that one (False)."""
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._take_lock():
+            if dsn := _read_record(self._record):
+                self._dsn = dsn
+                return False
+            if time.monotonic() > deadline:
+                raise DatabaseUnreachable(f"Another process holds {self._root} and its Postgres does not come up.")
+            time.sleep(_TICK)
+        return True
 
     def _take_lock(self) -> bool:
         lock = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -198,6 +198,8 @@ class EmbeddedPostgres:
 
     def _start_server(self) -> None:
         self._record.unlink(missing_ok=True)
+        self._home.mkdir(mode=0o700, exist_ok=True)
+        give(self._home, self._account)
         binaries = self._reachable(find_binaries(self._bin_directory))
         _stop_orphan(self._data)
         if not self._data.exists():
@@ -298,9 +300,12 @@ def _free_port() -> int:
 
 
 def _read_record(path: Path) -> str | None:
+    """The DSN that the lock's owner recorded; None while there is none, or only that of a dead owner."""
     try:
-        return str(json.loads(path.read_text())["dsn"])
-    except (OSError, ValueError, KeyError, TypeError):
+        record = json.loads(path.read_text())
+        os.kill(record["owner"], 0)
+        return str(record["dsn"])
+    except (ProcessLookupError, FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -309,7 +314,7 @@ def _write_record(path: Path, dsn: str) -> None:
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump({"dsn": dsn}, file)
+        json.dump({"dsn": dsn, "owner": os.getpid()}, file)
     unfinished.rename(path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from psycopg import Connection
 from psycopg.rows import DictRow
@@ -16,6 +16,7 @@ from app.backlog.documents import (
     event_id,
     iteration_document,
     log_document,
+    new_item_document,
     parse_item,
     parse_items,
     progress_document,
@@ -26,7 +27,7 @@ from app.backlog.outcomes import STATUS_OF_VERDICT, follow_up, run_columns, sett
 from app.backlog.queries import queries
 from app.backlog.session import Row, Session
 from app.domain.claims import LEASE, MAX_ATTEMPTS, Claim, DeadClaim
-from app.domain.items import Item
+from app.domain.items import Item, NewItem
 from app.domain.progress import Progress, first_progress
 from app.domain.results import Outcome, Verdict
 from app.domain.runs import Run, RunResult
@@ -60,6 +61,11 @@ class PostgresBacklog:
         rows = self._session.rows("items", {"ids": list(ids)})
         order = {item: place for place, item in enumerate(ids)}
         return sorted(parse_items(row["item"] for row in rows), key=lambda item: order[item.id])
+
+    def add_item(self, item: NewItem, *, repository: str | None) -> UUID:
+        item_id = uuid4()
+        self._session.run("add_item", {"repository": repository, "own": to_json(new_item_document(item_id, item))})
+        return item_id
 
     def branch_owner(self, branch: str) -> UUID | None:
         rows = self._session.rows("branch_owner", {"branch": clean(branch)})

@@ -22,6 +22,23 @@ select to_jsonb(i) as item
 from mason_pm_backlog_items i
 where i.id = any (%(ids)s::uuid[])
 
+-- add_item: An item as a person wrote it, for the repository with this name where it is connected.
+with place as (
+  select r.id, r.user_id
+  from mason_github_repositories r
+  where lower(r.github_full_name) = lower(%(repository)s::text)
+  order by r.id
+  limit 1
+)
+insert into mason_pm_backlog_items
+  (id, user_id, repository_id, title, problem, solution, area, type, complexity, impact_score, effort_score, status,
+   prd_content, evidence_status, evidence_summary, source)
+select n.id, place.user_id, place.id, n.title, n.problem, n.solution, n.area, n.type, n.complexity, n.impact_score,
+       n.effort_score, n.status, n.prd_content, n.evidence_status, n.evidence_summary, 'mason'
+from jsonb_populate_record(null::mason_pm_backlog_items, %(own)s::jsonb) n
+left join place on true
+on conflict (id) do nothing
+
 -- branch_owner: The item that had this branch first.
 select i.id
 from mason_pm_backlog_items i

@@ -22,8 +22,8 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 10
 _POOL_SIZE = 8
 
-_PASSING = ("08", "57P", "53300", "40001", "40P01", "55P03", "25006")
-"""SQLSTATEs that may be gone in a moment: connection, shutdown, too many connections, deadlock, lock, fail-over."""
+_PASSING = ("08", "57P", "53300", "40001", "40P01", "55P03")
+"""SQLSTATEs that may be gone in a moment: connection, shutdown, too many connections, deadlock, lock."""
 
 _FINAL = ("authentication failed", "does not exist", "pg_hba.conf", "Tenant or user not found", "not permitted")
 """What a server says when it refuses a login for good; a refused login carries no SQLSTATE."""
@@ -57,6 +57,11 @@ class Session:
             "prepare_threshold": None,
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "mason",
+            # A peer that vanished without a word is noticed within a minute.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 60_000,
             "row_factory": dict_row,
         }
         self._pool = ConnectionPool(
@@ -110,14 +115,14 @@ class Session:
 
     def _ready(self, *, check: bool) -> None:
         """Open the pool; connect beside it first, because only that tells why a database cannot be reached."""
+        if not self._closed and (check or self._pool.closed):
+            psycopg.connect(self._dsn, **self._options).close()
         with self._opening:
             if self._closed:
-                raise PoolClosed("it was closed")
-            if not check and not self._pool.closed:
-                return
-            psycopg.connect(self._dsn, **self._options).close()
+                raise PoolClosed("the connections were given back")
             if self._pool.closed:
                 self._pool.open()
+        if check:
             self._pool.check()
 
     def _sentence(self, problem: psycopg.Error) -> str:

@@ -19,10 +19,15 @@ class Account:
     gid: int
 
 
-def account_for_server() -> Account | None:
-    """Whom the server runs as: None for ourselves; as root an unprivileged account, for Postgres refuses root."""
+def account_for_server(home: Path) -> Account | None:
+    """Whom the server runs as: None for ourselves; as root an unprivileged account, for Postgres refuses root.
+
+    The owner of an existing ``home`` stays its owner.
+    """
     if os.geteuid() != 0:
         return None
+    if home.is_dir() and (status := home.stat()).st_uid != 0:
+        return Account(name=str(status.st_uid), uid=status.st_uid, gid=status.st_gid)
     for name in _CANDIDATES:
         try:
             entry = pwd.getpwnam(name)

@@ -82,7 +82,7 @@ class WrittenPrd(_Answer):
 _A = TypeVar("_A", bound=_Answer)
 
 
-def schema(answer: type[_Answer]) -> dict[str, Any]:
+def schema(answer: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema that an agent's structured answer must fit."""
     found = answer.model_json_schema()
     return {"type": "object", "properties": found["properties"], "required": found["required"]}

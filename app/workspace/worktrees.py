@@ -56,7 +56,9 @@ class GitWorkspace:
         self._committer = Committer(git=self._git, identity=identity)
         self._removals = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mason-removal")
         self._run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in ("trees", "indexes", "trash"):
+        for name in ("git", "trees", "indexes", "trash"):
+            if (self._run_dir / name).exists():  # left by a process that was killed under the same run
+                remove(self._run_dir / name, path)
             (self._run_dir / name).mkdir()
         make_git_dir(self._git.git_dir, storage=self._source.storage, identity=identity)
 
