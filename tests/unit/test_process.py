@@ -160,11 +160,8 @@ def test_run__contained_kills_what_left_the_group(escape: str, tmp_path: Path) -
 
 def test_run__side_by_side_commands_do_not_kill_each_other(tmp_path: Path) -> None:
     results: list[Finished] = []
-    waiter = threading.Thread(
-        target=lambda: results.append(
-            sh("touch up; while [ ! -e go ]; do sleep 0.01; done", cwd=tmp_path, contained=True)
-        )
-    )
+    waiting = "touch up; while [ ! -e go ]; do sleep 0.01; done"
+    waiter = threading.Thread(target=lambda: results.append(sh(waiting, cwd=tmp_path, contained=True)))
     waiter.start()
     other = sh(f"{MEET}; sleep 600 & exit 0", cwd=tmp_path, contained=True)
     (tmp_path / "go").touch()
@@ -212,7 +209,8 @@ import sys
 from pathlib import Path
 from app import process
 process.adopt_orphans()
-done = process.run(["sh", "-c", "env -i setsid sh -c 'echo $$; touch up; exec sleep 600' & while [ ! -e up ]; do :; done"],
+script = "env -i setsid sh -c 'echo $$; touch up; exec sleep 600' & while [ ! -e up ]; do :; done"
+done = process.run(["sh", "-c", script],
                    cwd=Path(sys.argv[2]), env={"PATH": sys.argv[1]}, timeout=60, contained=True)
 process.kill_descendants()
 print(done.text)
