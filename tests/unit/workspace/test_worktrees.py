@@ -449,6 +449,16 @@ def test_close__leaves_nothing_and_may_come_twice(workspace: GitWorkspace, base:
     assert not (tmp_path / "run0").exists()
 
 
+def test_open__in_what_a_killed_process_left(
+    workspace: GitWorkspace, repository: Path, base: str, tmp_path: Path
+) -> None:
+    with workspace.tree("t", base):
+        again = GitWorkspace(repository, tmp_path / "run0", tmp_path / "artifacts", ENVIRONMENT)
+        with again.tree("t", again.pin_base(None).commit) as tree:
+            assert again.changes(base, tree.snapshot()) == []
+        again.close()
+
+
 def test_tree__many_files(tmp_path: Path, open_workspace: Open) -> None:
     repository = new_repository(tmp_path / "r")
     stream = b"commit refs/heads/main\ncommitter A <a@b> 0 +0000\ndata 1\nx\n"
