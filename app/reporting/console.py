@@ -184,7 +184,7 @@ class LiveTable:
         """The table as it is now: items at work first, then those that ended."""
         with self._lock:
             rows = sorted(self._rows.values(), key=lambda row: (row.ended is not None, row.started))
-        table = Table(box=None, pad_edge=False, expand=False)
+        table = Table(box=None, pad_edge=False, expand=True)
         table.add_column("Item", ratio=3, no_wrap=True, overflow="ellipsis", min_width=8)
         table.add_column("State", ratio=2, no_wrap=True, overflow="ellipsis", min_width=6)
         table.add_column("Now", ratio=3, no_wrap=True, overflow="ellipsis")
@@ -220,7 +220,9 @@ class LiveTable:
 def _cells(row: Row, now: datetime) -> tuple[Text, ...]:
     progress = row.progress
     state, colour = _ENDING[row.outcome.verdict] if row.outcome else (progress.phase.value.replace("_", " "), "cyan")
-    doing = _ending(row.outcome) if row.outcome else f"{progress.percentage}% {one_line(progress.current_task, 80)}"
+    doing = f"{progress.percentage}% {one_line(progress.current_task, 80)}"
+    if row.outcome:
+        doing = one_line(row.outcome.pull_request or row.outcome.branch or row.outcome.reason, 80)
     marks = [_MARK.get(progress.validations[COLUMN_OF_CHECK[kind]], ("·", "dim")) for kind in REQUIRED_CHECKS]
     checks = Text(" ").join(Text(mark, style=style) for mark, style in marks)
     fix = f"{progress.fix_iteration}/{row.limit}" if progress.fix_iteration else ""
