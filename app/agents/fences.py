@@ -33,6 +33,8 @@ class Fence:
 
 def fences(markdown: str) -> list[Fence]:
     """Every code fence of a text, whatever it stands in, in order."""
+    if "```" not in markdown and "~~~" not in markdown:
+        return []
     parser = MarkdownIt("commonmark", {"maxNesting": 20}).disable(["inline", "text_join"])
     return [
         Fence(line=(token.map or [0])[0] + 1, words=tuple(token.info.split()), content=token.content)
