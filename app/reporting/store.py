@@ -14,7 +14,6 @@ from app.domain.claims import Claim
 from app.domain.events import Level, Phase, TaskStatus
 from app.domain.plans import Task
 from app.domain.progress import Progress, advance, first_progress
-from app.domain.results import Verdict
 from app.log import map_text
 from app.ports.backlog import Backlog, ItemEventRow, IterationRow, LogRow, TaskRow
 from app.reporting.log_rows import log_text
@@ -37,8 +36,8 @@ class StoreReporter:
 
     It writes every ``interval`` seconds, when 50 rows wait, at each change of phase, and before it comes back on
     ItemSettled (reported just before the claim ends, after which the item's rows match no fence), ``flush()`` and
-    ``close()``. The first progress row of an attempt and its last state are not its business: ``Backlog.claim`` and
-    ``Backlog.settle`` write them.
+    ``close()``. The first progress row of an attempt, its last state, and the events of a stored PRD and a moved item
+    are not its business: ``Backlog.claim``, ``settle`` and ``store_prd`` write them.
     """
 
     def __init__(self, backlog: Backlog, *, interval: float = INTERVAL) -> None:
@@ -63,6 +62,8 @@ class StoreReporter:
             urgent = self._fold(map_text(event, storable))
         if isinstance(event, ev.ItemSettled):
             self._outbox.flush()
+            # From here on the row is the settling write's: a late flush of an older state must not undo that.
+            self._outbox.progress.drop(event.claim)
         elif urgent or len(self._outbox) >= FULL:
             self._wake.set()
 
@@ -101,6 +102,9 @@ class StoreReporter:
         return urgent
 
     def _fold_item(self, event: ev.ItemEvent) -> bool:
+        if isinstance(event, ev.ItemSettled):
+            self._settle(event)
+            return True
         before = self._progress.get(event.claim) or first_progress(event.claim)
         after = advance(before, event)
         self._progress[event.claim] = after
@@ -114,11 +118,7 @@ class StoreReporter:
             case ev.IterationFinished():
                 self._iteration(event)
             case ev.ItemStarted():
-                self._item_event(event, "branch_created", {"branch": event.branch})
-            case ev.PrdGenerated():
-                self._item_event(event, "prd_generated", {})
-            case ev.ItemSettled():
-                self._settle(event)
+                self._item_event(event, "branch_created", {"new_value": event.branch})
         return after.phase is not before.phase
 
     def _plan(self, event: ev.Planned) -> None:
@@ -156,24 +156,20 @@ class StoreReporter:
         self._outbox.iterations.put(row_id, row)
 
     def _settle(self, event: ev.ItemSettled) -> None:
-        # The settling write owns the final row (or deletes it): a late flush of an older state must not undo that.
-        self._outbox.progress.drop(event.claim)
-        self._progress.pop(event.claim)
+        self._progress.pop(event.claim, None)
         self._settled.add(event.claim)
         outcome = event.outcome
         if outcome.pull_request:
-            links: dict[str, object] = {"pr_url": outcome.pull_request, "branch": outcome.branch}
-            self._item_event(event, "pr_created", links)
-        if outcome.verdict not in (Verdict.COMPLETED, Verdict.ALREADY_RESOLVED, Verdict.LOST):
-            note: dict[str, object] = {"note": outcome.reason, "verdict": outcome.verdict.value}
-            self._item_event(event, "note_added", note | ({"kept": outcome.kept} if outcome.kept else {}))
+            self._item_event(event, "pr_created", {"new_value": outcome.pull_request})
+        if outcome.kept:
+            self._item_event(event, "note_added", {"notes": f"The unfinished work is kept: {outcome.kept}"})
 
     def _item_event(self, event: ev.ItemEvent, event_type: str, payload: Mapping[str, object]) -> None:
         row = ItemEventRow(
             id=_stable(event.claim, f"{event.claim.attempt}/{event_type}"),
             item_id=event.claim.item_id,
             event_type=event_type,
-            payload={"run_id": str(event.claim.run_id), **payload},
+            payload=dict(payload),
             created_at=event.at,
         )
         self._outbox.events.put(row.id, row)

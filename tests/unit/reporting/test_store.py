@@ -143,28 +143,22 @@ def test_store__iterations_and_item_events() -> None:
     backlog = report(
         RecordingBacklog(),
         started(),
-        ev.PrdGenerated(at=AT, claim=claim()),
         ev.IterationFinished(at=AT, claim=claim(), iteration=iteration(1, passed=False)),
         ev.IterationFinished(at=AT, claim=claim(), iteration=iteration(2)),
         settled(Verdict.COMPLETED, pull_request="https://x/1", branch="mason/a"),
     )
     assert [row.iteration.number for row in backlog.iterations] == [1, 2]
-    run = {"run_id": str(RUN_ID)}
     assert [(row.event_type, row.payload) for row in backlog.events] == [
-        ("branch_created", {**run, "branch": "mason/item-1"}),
-        ("prd_generated", run),
-        ("pr_created", {**run, "pr_url": "https://x/1", "branch": "mason/a"}),
+        ("branch_created", {"new_value": "mason/item-1"}),
+        ("pr_created", {"new_value": "https://x/1"}),
     ]
 
 
-def test_store__how_an_item_failed_is_noted_with_where_its_work_is() -> None:
+def test_store__where_the_work_of_a_failed_item_lies_is_noted() -> None:
     backlog = report(RecordingBacklog(), settled(Verdict.REJECTED, reason="Validation failed", kept="/w/a.patch"))
-    (row,) = backlog.events
-    assert (row.event_type, row.payload["note"], row.payload["kept"]) == (
-        "note_added",
-        "Validation failed",
-        "/w/a.patch",
-    )
+    assert [(row.event_type, row.payload) for row in backlog.events] == [
+        ("note_added", {"notes": "The unfinished work is kept: /w/a.patch"})
+    ]
 
 
 def test_store__the_same_events_give_the_same_ids() -> None:
@@ -191,7 +185,7 @@ def test_store__a_settled_item_is_in_the_database_before_the_report_comes_back()
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_store__no_late_progress_follows_a_settled_item(verdict: Verdict) -> None:
+def test_store__the_state_before_the_end_is_written_and_nothing_after_it(verdict: Verdict) -> None:
     backlog = RecordingBacklog()
     with store(backlog) as reporter:
         reporter.report(started())
@@ -199,7 +193,18 @@ def test_store__no_late_progress_follows_a_settled_item(verdict: Verdict) -> Non
         reporter.report(settled(verdict))
         reporter.report(ev.AgentActivity(claim=claim(), message="still here"))
         reporter.report(reached(9, ev.Phase.INSPECTION))
+    assert [(row.checkpoint, row.completed_at) for row in backlog.progress] == [(7, None)]
+
+
+def test_store__a_state_that_came_too_late_for_the_database_is_given_up() -> None:
+    backlog = RecordingBacklog()
+    backlog.problem = DatabaseUnreachable("away")
+    with store(backlog) as reporter:
+        reporter.report(reached(7, ev.Phase.SITE_REVIEW))
+        reporter.report(settled(Verdict.REJECTED, reason="no"))
+        backlog.problem = None
     assert backlog.progress == []
+    assert sorted(row.message for row in backlog.logs) == ["Execution failed permanently: no", "Going on"]
 
 
 def test_store__the_next_attempt_starts_anew() -> None:
