@@ -3,6 +3,7 @@
 ``postgres_server``  (session) an embedded Postgres for this xdist worker; its ``dsn`` names a superuser.
 ``database``         the DSN of a fresh, migrated database, dropped after the test.
 ``empty_database``   the DSN of a fresh database without any table.
+``data_root``        a directory in which an embedded Postgres can live, as root too; removed after the test.
 ``backlog``          a PostgresBacklog on ``database`` with a patience of seconds, closed after the test.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,15 +27,26 @@ from app.backlog.postgres import PostgresBacklog
 PATIENCE = 5.0
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[EmbeddedPostgres]:
+@contextmanager
+def open_directory() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="mason-test-"))
     root.chmod(0o755)  # as root, the server is another user and has to get in
     try:
-        with EmbeddedPostgres(root, throwaway=True) as server:
-            yield server
+        yield root
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def data_root() -> Iterator[Path]:
+    with open_directory() as root:
+        yield root
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    with open_directory() as root, EmbeddedPostgres(root, throwaway=True) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -217,17 +217,24 @@ class EmbeddedPostgres:
         _write_record(self._record, self._dsn)
 
     def _reachable(self, binaries: Binaries) -> Binaries:
-        """The same installation where the server's user can run it: copied once if it lies in a closed directory."""
+        """The same installation where the server's user can run it: copied once if it lies in a closed directory.
+
+        A wheel's programs find their libraries in ``<package>.libs`` beside the package, so both go along.
+        """
         if self._account is None or can_reach(binaries.root / "bin", self._account):
             return binaries
+        package = binaries.root.parent
         copy = self._root / f"install-{binaries.version}"
         if not copy.exists():
             unfinished = copy.with_suffix(".new")
             shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(binaries.root, unfinished, symlinks=True)
-            unfinished.chmod(0o755)
+            shutil.copytree(binaries.root, unfinished / package.name / binaries.root.name, symlinks=True)
+            if (libraries := package.with_name(f"{package.name}.libs")).is_dir():
+                shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+            for directory in (unfinished, unfinished / package.name):
+                directory.chmod(0o755)
             unfinished.rename(copy)
-        return Binaries(root=copy, version=binaries.version)
+        return Binaries(root=copy / package.name / binaries.root.name, version=binaries.version)
 
     def _initialise(self, binaries: Binaries) -> None:
         """``initdb`` beside the final place and move it there whole, so that a kill leaves nothing half made."""

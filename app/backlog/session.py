@@ -25,8 +25,11 @@ _POOL_SIZE = 8
 _PASSING = ("08", "57P", "53300", "40001", "40P01", "55P03")
 """SQLSTATEs that may be gone in a moment: connection, shutdown, too many connections, deadlock, lock."""
 
-_FINAL = ("authentication failed", "does not exist", "pg_hba.conf", "Tenant or user not found", "not permitted")
-"""What a server says when it refuses a login for good; a refused login carries no SQLSTATE."""
+_FINAL = (
+    *("authentication failed", "does not exist", "pg_hba.conf", "Tenant or user not found", "not permitted"),
+    *("invalid port number", "invalid integer value", "no password supplied"),
+)
+"""What is said when a connection can never work; a refused login carries no SQLSTATE."""
 
 _NOT_MIGRATED = (
     psycopg.errors.UndefinedTable,
