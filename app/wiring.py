@@ -120,9 +120,18 @@ def database(settings: Settings, state: Path) -> Iterator[str]:
     if settings.dsn:
         yield settings.dsn.get_secret_value()
         return
+    keep_out_of_git(state)
     with EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin) as server:
         migrations.apply(server.dsn)
         yield server.dsn
+
+
+def keep_out_of_git(state: Path) -> None:
+    """A state directory inside a checkout ignores itself: the checkout stays as clean as it was."""
+    state.mkdir(parents=True, exist_ok=True)
+    ignore = state / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
 
 
 @contextmanager

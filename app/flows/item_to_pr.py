@@ -65,11 +65,9 @@ def finish_earlier_attempt(work: ItemWork, commit: str) -> Outcome:
 
 
 def check_prd(work: ItemWork, tree: Tree) -> None:
-    """No PRD: ask on a terminal, write one where that is wanted, else put the item off."""
+    """No PRD: have one written where that is wanted, else put the item off."""
     if not work.item.has_prd:
-        ask = work.ports.ask
-        wanted = work.run.options.generate_prd or bool(ask and ask(f"“{work.item.title}” has no PRD. Write one now?"))
-        if not wanted:
+        if work.item.id not in work.run.prds_wanted:
             raise work.settled(Verdict.DEFERRED, "The item has no PRD; write one, or run with --generate-prd")
         write_prd(work, tree)
     work.reach(4, ev.Phase.SITE_REVIEW, "Loaded PRD content")

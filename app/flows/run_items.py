@@ -28,13 +28,17 @@ log = logging.getLogger("mason")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """What a run would do: items in priority order, from one base, under its policy, with its toolchain."""
+    """What a run would do: items in priority order, from one base, under its policy, with its toolchain.
+
+    ``prds_wanted`` are items without a PRD for which one is to be written.
+    """
 
     base: Base
     items: tuple[Item, ...]
     branches: tuple[str, ...]
     policy: Policy
     toolchain: Toolchain
+    prds_wanted: frozenset[UUID]
 
 
 def run_items(ports: Ports, options: RunOptions, stop: Stop, *, heartbeat: float = INTERVAL) -> RunResult:
@@ -91,7 +95,13 @@ def select_items(ports: Ports, options: RunOptions) -> Selection:
         branches=tuple(branch_of(ports.backlog, item, approved) for item in items),
         policy=policy,
         toolchain=detect(paths, lambda path: ports.workspace.read(base.commit, path), policy),
+        prds_wanted=frozenset(item.id for item in items if not item.has_prd and wants_prd(ports, options, item)),
     )
+
+
+def wants_prd(ports: Ports, options: RunOptions, item: Item) -> bool:
+    """Whether a PRD is to be written: by option, or because a person at the terminal says so, before anything runs."""
+    return options.generate_prd or (ports.ask is not None and ports.ask(f"“{item.title}” has no PRD. Write one now?"))
 
 
 def named_items(backlog: Backlog, ids: Sequence[UUID], approved: Sequence[Item]) -> list[Item]:
@@ -168,6 +178,7 @@ def run_context(
         gate=gate,
         kinds=kinds,
         base_gate=base_gate,
+        prds_wanted=selection.prds_wanted,
         total=len(claimed),
     )
 

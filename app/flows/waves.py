@@ -27,7 +27,7 @@ def run_waves(work: ItemWork, tree: Tree, plan: Plan) -> None:
 
     Raises Settled when a writing task failed: writing tasks are critical, reading tasks fail forward.
     """
-    last_writing = max((wave.number for wave in plan.waves if wave.writes), default=0)
+    last_writing = next((wave for wave in reversed(plan.waves) if wave.writes), None)
     for wave in plan.waves:
         phase = ev.Phase.BUILDING if wave.writes or wave is not plan.waves[0] else ev.Phase.FOUNDATION
         checkpoint = 7 if phase is ev.Phase.BUILDING else 6
@@ -36,7 +36,7 @@ def run_waves(work: ItemWork, tree: Tree, plan: Plan) -> None:
         work.notes += read(work, tree, wave)
         write(work, tree, wave)
         work.report(ev.WaveFinished(claim=work.claim, wave=wave.number))
-        if wave.writes and wave.number != last_writing:  # after the last one the whole gate runs anyway
+        if wave.writes and wave is not last_writing:  # after the last one the whole gate runs anyway
             record_checks(work, tree, (CheckKind.TYPECHECK, CheckKind.TEST))
     work.reach(8, ev.Phase.INSPECTION, "Implementation complete")
 

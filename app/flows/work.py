@@ -64,7 +64,10 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunContext:
-    """One run: what all of its items share. ``base_gate`` is how the base commit itself does."""
+    """One run: what all of its items share.
+
+    ``base_gate`` is how the base commit itself does. ``prds_wanted`` are items without a PRD that are to get one.
+    """
 
     id: UUID
     ports: Ports
@@ -74,6 +77,7 @@ class RunContext:
     gate: Gate
     kinds: tuple[CheckKind, ...]
     base_gate: GateResult
+    prds_wanted: frozenset[UUID]
     total: int
 
 
