@@ -86,10 +86,10 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
     request = wiring.RunRequest(items=items, as_json=as_json, **options)
     with stop_on_signals() as stop, wiring.runner(settings, request) as ports:
         if dry_run:
-            click.echo(wiring.show_plan(ports, wiring.run_options(request)))
+            click.echo(wiring.show_plan(settings, ports, wiring.run_options(request)))
             return
         result = run_items(ports, wiring.run_options(request), stop, heartbeat=settings.heartbeat)
-    click.echo(wiring.show_result(result, as_json=as_json))
+    click.echo(wiring.show_result(settings, result, as_json=as_json))
     if result.cancelled:
         raise Cancelled
     sys.exit(1 if result.failed or result.base_failed else 0)

@@ -75,6 +75,7 @@ def runner(
     redactor = Redactor(settings.secrets)
     set_up_logging(redactor, level=logging.getLogger().level)
     process.adopt_orphans()
+    keep_out_of_git(state)
     with ExitStack() as stack:
         stack.callback(process.kill_descendants)
         dsn = stack.enter_context(database(settings, state))
@@ -84,7 +85,7 @@ def runner(
         workspace = GitWorkspace(request.repository, run_directory, state / "artifacts", environ)
         stack.callback(workspace.close)
         sinks: dict[str, Reporter] = {"database": StoreReporter(backlog)}
-        sinks["console"] = console_reporter(console or (sys.stderr if request.as_json else sys.stdout))
+        sinks["console"] = console_reporter(console or default_console(request))
         if request.auto:
             sinks["status lines"] = StatusLines(status or sys.stdout)
         reporter = FanOut(sinks, redactor)
@@ -100,6 +101,11 @@ def runner(
             is_dead=is_dead,
             ask=None if request.auto or not sys.stdin.isatty() else lambda question: click.confirm(question, err=True),
         )
+
+
+def default_console(request: RunRequest) -> TextIO:
+    """Standard output belongs to machines when they were asked for."""
+    return sys.stderr if request.as_json or request.auto else sys.stdout
 
 
 def run_options(request: RunRequest) -> RunOptions:
@@ -120,7 +126,6 @@ def database(settings: Settings, state: Path) -> Iterator[str]:
     if settings.dsn:
         yield settings.dsn.get_secret_value()
         return
-    keep_out_of_git(state)
     with EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin) as server:
         migrations.apply(server.dsn)
         yield server.dsn
@@ -217,10 +222,10 @@ def new_run_directory(runs: Path, environ: Mapping[str, str]) -> Path:
     return runs / f"{owner}+{uuid4().hex[:8]}"
 
 
-def show_plan(ports: Ports, options: RunOptions) -> str:
-    """The dry run as text."""
+def show_plan(settings: Settings, ports: Ports, options: RunOptions) -> str:
+    """The dry run as text, without a secret."""
     base, planned = plan_items(ports, options)
-    return summary.plan_text([_preview(item) for item in planned], base)
+    return Redactor(settings.secrets).text(summary.plan_text([_preview(item) for item in planned], base))
 
 
 def _preview(planned: PlannedItem) -> summary.Preview:
@@ -228,8 +233,9 @@ def _preview(planned: PlannedItem) -> summary.Preview:
     return summary.Preview(item=planned.item, branch=planned.branch, plan=planned.plan, note=note)
 
 
-def show_result(result: RunResult, *, as_json: bool) -> str:
-    """The end of a run as text: the summary, or JSON."""
+def show_result(settings: Settings, result: RunResult, *, as_json: bool) -> str:
+    """The end of a run as text, without a secret: the summary, or JSON."""
+    result = Redactor(settings.secrets).value(result)
     if as_json:
         return json.dumps(summary.as_json(result), indent=2, ensure_ascii=False)
     return summary.markdown(result) if result.run_id else "Nothing to do: no item is approved."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,12 +36,12 @@ def show(keep: Path | None, stop: Stop) -> int:
             settings = Settings(
                 dsn=SecretStr(dsn), state_dir=directory / "state", runs_dir=directory / "runs", agent="patch"
             )
-            with wiring.runner(settings, request, status=status) as ports:
+            with wiring.runner(settings, request, status=status, console=sys.stdout) as ports:
                 for item in items:
                     ports.backlog.add_item(item, repository=None)
                 result = run_items(ports, wiring.run_options(request), stop)
-        (directory / "result.json").write_text(wiring.show_result(result, as_json=True), encoding="utf-8")
-        click.echo("\n" + wiring.show_result(result, as_json=False))
+        (directory / "result.json").write_text(wiring.show_result(settings, result, as_json=True), encoding="utf-8")
+        click.echo("\n" + wiring.show_result(settings, result, as_json=False))
         click.echo(where_to_look(directory, repository, kept=keep is not None))
     if result.cancelled:
         return 4
