@@ -22,7 +22,7 @@ from app.ports.backlog import ItemEventRow, IterationRow, LogRow, TaskRow
 
 Document = dict[str, Any]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("mason")
 
 
 def clean(text: str) -> str:

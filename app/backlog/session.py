@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from psycopg_pool import ConnectionPool, PoolClosed
 
 from app.backlog.queries import queries
 from app.errors import DatabaseRefused, DatabaseUnreachable, NotMigrated
+
+log = logging.getLogger("mason")
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
@@ -51,6 +54,8 @@ class Session:
         self._patience = patience
         self._opening = threading.Lock()
         self._closed = False
+        for chatty in ("stamina", "psycopg.pool"):  # an outage is told once, below, in a sentence
+            logging.getLogger(chatty).setLevel(logging.ERROR)
         try:
             self._password = str(conninfo_to_dict(dsn).get("password") or "")
         except psycopg.ProgrammingError:
@@ -99,6 +104,8 @@ class Session:
             ):
                 with attempt:
                     again = attempt.num > 1
+                    if attempt.num == 2:
+                        log.warning("The database did not answer; trying again for %.0f seconds.", self._patience)
                     self._ready(check=again)
                     with self._pool.connection() as connection:
                         return work(connection, again)

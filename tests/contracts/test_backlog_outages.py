@@ -130,13 +130,14 @@ def test_outage__cut_connections_are_replaced(database: str) -> None:
         store.close()
 
 
-def test_outage__patience_ends_with_a_sentence_without_the_password() -> None:
+def test_outage__patience_ends_with_a_sentence_without_the_password(caplog: pytest.LogCaptureFixture) -> None:
     store = PostgresBacklog("postgresql://mason:s3cret@127.0.0.1:1/postgres", patience=0.3)
     with pytest.raises(DatabaseUnreachable) as caught:
         store.require_ready()
     store.close()
     assert str(caught.value).startswith("The database did not answer: ")
     assert "s3cret" not in str(caught.value) and "\n" not in str(caught.value)
+    assert [record.message for record in caplog.records] == ["The database did not answer; trying again for 0 seconds."]
 
 
 @pytest.mark.parametrize(

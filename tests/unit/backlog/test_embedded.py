@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from app import process
-from app.backlog.embedded import EmbeddedPostgres, find_binaries
+from app.backlog.binaries import find_binaries
+from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.unprivileged import Account, account_for_server, can_reach
 from app.errors import DatabaseUnreachable, UsageError
 
