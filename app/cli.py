@@ -82,7 +82,7 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
     from app.flows.run_items import run_items
     from app.settings import read_settings
 
-    settings = read_settings(dsn=dsn)
+    settings = read_settings(dsn=dsn, repository=options["repository"])
     request = wiring.RunRequest(items=items, as_json=as_json, **options)
     with stop_on_signals() as stop, wiring.runner(settings, request) as ports:
         if dry_run:
@@ -107,7 +107,7 @@ def migrate(dsn: str | None, check: bool, repository: Path) -> None:
     from app import wiring
     from app.settings import read_settings
 
-    names = wiring.migrate(read_settings(dsn=dsn), repository, check=check)
+    names = wiring.migrate(read_settings(dsn=dsn, repository=repository), repository, check=check)
     for name in names:
         click.echo(f"{'would apply' if check else 'applied'} {name}")
     if not names:
@@ -130,7 +130,7 @@ def add(file: TextIO, new: bool, dsn: str | None, repository: Path) -> None:
     from app.settings import read_settings
 
     item = read_item_file(file.read(), approved=not new)
-    click.echo(wiring.add_item(read_settings(dsn=dsn), repository, item))
+    click.echo(wiring.add_item(read_settings(dsn=dsn, repository=repository), repository, item))
 
 
 @main.command()

@@ -1,26 +1,43 @@
-"""Settings: the only reader of the environment. Keys are SecretStr; policy is read from the base commit elsewhere."""
+"""Settings: the only reader of the environment. Keys are SecretStr; policy is read from the base commit elsewhere.
+
+Where the backlog is, first match wins: ``--dsn``; ``MASON_DSN``; a Supabase project named by the Action's inputs,
+``MASON_SUPABASE_*``, ``mason.config.json``, or plain ``SUPABASE_*`` as a pair; an embedded Postgres.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.config_file import CONFIG_NAME, ConfigFile, read_config_file
 from app.errors import UsageError
 
 ROOT_STATE = Path("/var/lib/mason")
 
 
 class Settings(BaseSettings):
-    """What the environment says. ``dsn`` names the backlog's Postgres; without it the embedded one is used."""
+    """What the environment says, and `read_settings` adds from the repository's `mason.config.json`.
+
+    ``dsn`` names the backlog's Postgres; without it ``supabase_url`` and ``supabase_key`` name a project, without both
+    the embedded server is used. ``container`` is set in the image, which cannot update itself.
+    """
 
     model_config = SettingsConfigDict(env_prefix="MASON_", extra="ignore", frozen=True, env_ignore_empty=True)
 
     dsn: SecretStr | None = None
+    supabase_url: str | None = None
+    supabase_key: SecretStr | None = None
+    version_url: str | None = None
+    container: bool = False
     postgres_bin: Path | None = None
     state_dir: Path | None = None
     runs_dir: Path | None = None
@@ -32,21 +49,104 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every value that must never be shown: the DSN, and its password by itself."""
-        if not self.dsn:
-            return ()
-        dsn = self.dsn.get_secret_value()
-        password = re.search(r"://[^:/@]*:([^@/]*)@", dsn) or re.search(r"password=('[^']*'|\S+)", dsn)
-        return (dsn, password[1].strip("'")) if password and password[1] else (dsn,)
+        """Every value that must never be shown: the DSN, its password by itself, the Supabase key."""
+        found = [self.supabase_key.get_secret_value()] if self.supabase_key else []
+        if self.dsn:
+            dsn = self.dsn.get_secret_value()
+            password = re.search(r"://[^:/@]*:([^@/]*)@", dsn) or re.search(r"password=('[^']*'|\S+)", dsn)
+            found += [dsn, password[1].strip("'")] if password and password[1] else [dsn]
+        return tuple(found)
 
 
-def read_settings(*, dsn: str | None = None) -> Settings:
-    """Settings from the process's environment; a ``dsn`` given here wins. Raises UsageError naming the variable."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """One place that may name a Supabase project: what it is called, and what it says."""
+
+    name: str
+    url: str | None
+    key: SecretStr | None
+
+
+def read_settings(*, dsn: str | None = None, repository: Path | None = None) -> Settings:
+    """Settings from the process's environment; a ``dsn`` given here wins over everything.
+
+    ``repository`` is the directory whose `mason.config.json` counts; without one only the environment does. Raises
+    UsageError with one sentence that names the variable, or the key and file.
+    """
     try:
-        return Settings(dsn=SecretStr(dsn)) if dsn else Settings()
+        settings = Settings(dsn=SecretStr(dsn)) if dsn else Settings()
     except ValidationError as problem:
         first = problem.errors()[0]
-        raise UsageError(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from problem
+        raise UsageError(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from None
+    if settings.dsn or repository is None:
+        return settings
+    url, key = supabase_origins(os.environ, read_config_file(repository))
+    found = {
+        "supabase_url": checked_url(url.url, url.name) if url and url.url else None,
+        "supabase_key": key.key if key else None,
+    }
+    return settings.model_copy(update=found)
+
+
+def supabase_origins(environ: Mapping[str, str], file: ConfigFile | None) -> tuple[Origin | None, Origin | None]:
+    """Where the URL and where the key that count come from, both None where no project is named.
+
+    Plain ``SUPABASE_*`` mostly belong to the application that is worked on: they count last, and only together.
+    Raises UsageError when one of the two is missing, or a key would leave the environment for a committed address.
+    """
+    plain = _origin(environ, "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY")
+    from_environment = [
+        _origin(environ, "INPUT_SUPABASE-URL", "INPUT_SUPABASE-KEY"),
+        _origin(environ, "MASON_SUPABASE_URL", "MASON_SUPABASE_KEY"),
+    ]
+    from_file = [Origin(name=str(file.path), url=file.url, key=file.key)] if file else []
+    named = [*from_environment, *from_file]
+    if plain.url and plain.key and not any(origin.url or origin.key for origin in named):
+        named = [plain]
+    url = next((origin for origin in named if origin.url), None)
+    key = next((origin for origin in named if origin.key), None)
+    if url and not key:
+        raise UsageError(f"{url.name} names a Supabase project without its key: set MASON_SUPABASE_KEY too.")
+    if key and not url:
+        raise UsageError(f"{key.name} holds a Supabase key without the project's URL: set MASON_SUPABASE_URL too.")
+    if url in from_file and key not in from_file and environ.get("GITHUB_ACTIONS") == "true":
+        raise UsageError(
+            f"The Supabase key is a secret of this workflow, but its address stands in {CONFIG_NAME}, which anyone who "
+            "may push can write: give the workflow the supabase-url too."
+        )
+    return url, key
+
+
+def _origin(environ: Mapping[str, str], url: str, *keys: str) -> Origin:
+    """What environment variables say; blank ones say nothing."""
+    said = {name: value for name in (url, *keys) if (value := environ.get(name, "").strip())}
+    key = next((name for name in keys if name in said), "")
+    name = " and ".join(part for part in (url if url in said else "", key) if part)
+    return Origin(name=name, url=said.get(url), key=SecretStr(said[key]) if key else None)
+
+
+def checked_url(url: str, named: str) -> str:
+    """A project's URL without trailing slash or ``/rest/v1``. Raises UsageError for anything unsafe or malformed."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise UsageError(f"The Supabase URL of {named} cannot be read.") from None
+    if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f]", url):
+        raise UsageError(f"The Supabase URL of {named} must look like https://<project>.supabase.co.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError(f"The Supabase URL of {named} must hold no user, password, query or fragment.")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise UsageError(f"The Supabase URL of {named} must begin with https://, or the key would travel in the open.")
+    return url.rstrip("/").removesuffix("/rest/v1").rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name stands for this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def environment() -> dict[str, str]:
