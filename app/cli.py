@@ -78,11 +78,15 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
     iterations gets no branch; the work is kept and a follow-up item tells you what was tried. Ctrl-C gives every item
     back.
     """
-    from app import wiring
-    from app.flows.run_items import run_items
-    from app.settings import read_settings
+    from app import versions
+    from app.settings import environment, read_settings
 
     settings = read_settings(dsn=dsn, repository=options["repository"])
+    versions.enforce(settings, environment())
+
+    from app import wiring
+    from app.flows.run_items import run_items
+
     request = wiring.RunRequest(items=items, as_json=as_json, **options)
     with stop_on_signals() as stop, wiring.runner(settings, request) as ports:
         if dry_run:
@@ -131,6 +135,15 @@ def add(file: TextIO, new: bool, dsn: str | None, repository: Path) -> None:
 
     item = read_item_file(file.read(), approved=not new)
     click.echo(wiring.add_item(read_settings(dsn=dsn, repository=repository), repository, item))
+
+
+@main.command()
+def update() -> None:
+    """Update Mason with the installer that it was installed with (pip, pipx or uv)."""
+    from app import versions
+    from app.settings import environment, read_settings
+
+    click.echo(versions.update(read_settings(), environment()))
 
 
 @main.command()
