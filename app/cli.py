@@ -138,6 +138,25 @@ def add(file: TextIO, new: bool, dsn: str | None, repository: Path) -> None:
 
 
 @main.command()
+@click.option("--production", is_flag=True, help="Also require what production needs: strict row level security.")
+@click.option("--dsn", metavar="DSN", help="The backlog's Postgres.  [default: as configured]")
+@click.option("--repository", type=DIRECTORY, default=".", help="The repository.  [default: the current directory]")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(production: bool, dsn: str | None, repository: Path, as_json: bool) -> None:
+    """Check everything a run needs, and say how to mend what fails. Exit code 0, or 1 when something failed."""
+    from app.doctor import report
+    from app.flows.doctor import healthy
+
+    findings = report.check_up(repository, dsn=dsn, production=production)
+    well = healthy(findings)
+    if as_json:
+        click.echo(report.as_json(findings, healthy=well))
+    else:
+        report.print_table(findings, sys.stdout)
+    sys.exit(0 if well else 1)
+
+
+@main.command()
 def update() -> None:
     """Update Mason with the installer that it was installed with (pip, pipx or uv)."""
     from app import versions

@@ -1,0 +1,157 @@
+"""The probes of this machine and the repository at hand. Each returns findings or raises one sentence."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from app import process
+from app.agents.adapters import ADAPTERS
+from app.config_file import CONFIG_NAME, top_level
+from app.domain.policy import POLICY_PATH, parse_policy
+from app.errors import UsageError
+from app.flows.doctor import Finding, Status, judge_git
+from app.gate.steps import Words
+from app.gate.toolchain import detect
+from app.settings import Settings, runs_dir
+from app.workspace import compare
+from app.workspace.source import Source
+
+MODEL_KEYS = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "OPENAI_API_KEY")
+LITTLE, TOO_LITTLE = 2 * 2**30, 2**28
+"""Bytes of free disk space: a warning below the one, a failure below the other."""
+
+_BUILT_IN = frozenset(["cd", "exit", "export", "set", "exec", "if", "then", "fi", "for", "do", "done", "."])
+_PARTS = re.compile(r"&&|\|\||[;|\n]")
+
+
+def probe_git(environ: Mapping[str, str]) -> Sequence[Finding]:
+    """Git's own version."""
+    done = process.run(["git", "--version"], cwd=Path("/"), env=process.base_environment(environ), timeout=5)
+    match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.text) if done.ok else None
+    return [judge_git(tuple(int(part) for part in match.groups() if part) if match else None)]
+
+
+def probe_repository(repository: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
+    """Whether it is a repository with a commit to start from, and whose remote it is."""
+    source = Source.open(repository, environ.get("PATH", ""))
+    base = source.pin(None)
+    remote = "with a remote" if source.origin_url else "without a remote: branches stay here"
+    return [_ok("repository", f"{base.branch} at {base.commit[:10]}, {remote}")]
+
+
+def probe_toolchain(repository: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
+    """The checks that the base commit brings, and whether their programs are on the PATH."""
+    path = environ.get("PATH", "")
+    source = Source.open(repository, path)
+    commit = source.pin(None).commit
+
+    def read(name: str) -> bytes | None:
+        return compare.read(source.git, commit, name)
+
+    paths = sorted(name for _, _, name in compare.entries(source.git, commit))
+    toolchain = detect(paths, read, parse_policy(read(POLICY_PATH)))
+    checks = ", ".join(check.kind.value for check in toolchain.checks)
+    missing = sorted({word for check in toolchain.checks for word in _missing(check.command, path)})
+    needed = sorted(set(_missing(toolchain.install.command, path))) if toolchain.install else []
+    if not missing and not needed:
+        return [_ok("toolchain", f"{toolchain.name}: {checks}")]
+    detail = f"{toolchain.name}: {checks}; not on the PATH: {', '.join([*needed, *missing])}"
+    brings = toolchain.install is not None and not needed
+    fix = "install them, unless the install step brings them" if brings else "install them"
+    return [Finding(check="toolchain", status=Status.WARN if brings else Status.FAIL, detail=detail, fix=fix)]
+
+
+def probe_agent(settings: Settings, environ: Mapping[str, str]) -> Sequence[Finding]:
+    """The agent's program, and whether a model key is there for it. Its value is never read."""
+    name = settings.agent
+    try:
+        command = shlex.split(settings.agent_command or "") if name == "command" else [name]
+    except ValueError as problem:
+        raise UsageError(f"MASON_AGENT_COMMAND cannot be read: {problem}.") from problem
+    if name == "patch":
+        return [_ok("agent", "patch: no program needed"), _skipped("model key", "the patch agent needs none")]
+    return [_program(name, command, environ), _model_key(settings, environ)]
+
+
+def _program(name: str, command: Sequence[str], environ: Mapping[str, str]) -> Finding:
+    if name not in ADAPTERS:
+        return _fail("agent", f"there is no agent {name!r}", f"set MASON_AGENT to one of {', '.join(sorted(ADAPTERS))}")
+    if not command:
+        return _fail("agent", "no program is named", "set MASON_AGENT_COMMAND")
+    if not shutil.which(command[0], path=environ.get("PATH", "")):
+        return _fail("agent", f"the program {Path(command[0]).name} was not found", "install it, or correct the name")
+    return _ok("agent", f"{name}: {Path(command[0]).name}")
+
+
+def _model_key(settings: Settings, environ: Mapping[str, str]) -> Finding:
+    passed = MODEL_KEYS if settings.agent != "command" else settings.pass_env.split()
+    present = [name for name in (*MODEL_KEYS, *passed) if environ.get(name, "").strip()]
+    given = sorted({name for name in present if name in passed})
+    if given:
+        return _ok("model key", f"{', '.join(given)} is set")
+    detail = f"{', '.join(present)} is set, but not passed on" if present else "none is set"
+    fix = "name it in MASON_PASS_ENV, unless the program has a login of its own"
+    return Finding(check="model key", status=Status.WARN, detail=detail, fix=fix)
+
+
+def probe_disk(settings: Settings, state: Path) -> Sequence[Finding]:
+    """The room where runs have their trees and where the state lies; the smaller one counts."""
+    places = [_existing(runs_dir(settings)), _existing(state)]
+    place = min(places, key=lambda each: shutil.disk_usage(each).free)
+    free = shutil.disk_usage(place).free
+    detail = f"{free / 2**30:.1f} GiB free at {place}"
+    if free >= LITTLE:
+        return [_ok("disk space", detail)]
+    status = Status.WARN if free >= TOO_LITTLE else Status.FAIL
+    fix = "make room, or set MASON_RUNS_DIR and MASON_STATE_DIR"
+    return [Finding(check="disk space", status=status, detail=detail, fix=fix)]
+
+
+def probe_ignored(repository: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
+    """Whether git would ever commit the file that holds keys."""
+    top, check = top_level(repository), "keys in git"
+    git = replace(Source.open(repository, environ.get("PATH", "")).git, work_tree=top)
+    if git.run("ls-files", "--cached", "-z", "--", CONFIG_NAME).stdout:
+        fix = f"`git rm --cached {CONFIG_NAME}`, add it to .gitignore, and replace the key: it is in the history"
+        return [Finding(check=check, status=Status.WARN, detail=f"git tracks {CONFIG_NAME}", fix=fix)]
+    if not (top / CONFIG_NAME).exists():
+        return [_skipped(check, f"there is no {CONFIG_NAME}")]
+    plain = {"GIT_LITERAL_PATHSPECS": "0"}  # check-ignore takes nothing else
+    if git.run("check-ignore", "--quiet", CONFIG_NAME, allowed=(0, 1), extra=plain).ok:
+        return [_ok(check, f"{CONFIG_NAME} is ignored")]
+    fix = f"add {CONFIG_NAME} to .gitignore"
+    return [Finding(check=check, status=Status.WARN, detail=f"git does not ignore {CONFIG_NAME}", fix=fix)]
+
+
+def _missing(command: Words, path: str) -> Iterator[str]:
+    """The programs of a command that are not there. A path is the repository's own and is not looked for."""
+    scripts = _PARTS.split(command[2]) if command[:2] == ("sh", "-c") else [shlex.join(command)]
+    for script in scripts:
+        try:
+            words = [word for word in shlex.split(script) if not re.match(r"\w+=", word)]
+        except ValueError:
+            continue  # quotes around a separator: not worth a shell's parser
+        program = words[0] if words and re.fullmatch(r"[\w.+-]+", words[0]) else ""
+        if program and program not in _BUILT_IN and not shutil.which(program, path=path):
+            yield program
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def _ok(check: str, detail: str) -> Finding:
+    return Finding(check=check, status=Status.OK, detail=detail)
+
+
+def _skipped(check: str, detail: str) -> Finding:
+    return Finding(check=check, status=Status.SKIPPED, detail=detail)
+
+
+def _fail(check: str, detail: str, fix: str) -> Finding:
+    return Finding(check=check, status=Status.FAIL, detail=detail, fix=fix)
