@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from app.flows.doctor import Finding, Status, StoreFacts
 from app.settings import Settings
 
 SECONDS = 8.0
+_ASK = "select mason_doctor('{}') as facts"
 _DEPENDENT = ("schema", "realtime", "row level security", "clock")
 
 
@@ -78,8 +78,8 @@ def _over_postgres(dsn: str) -> StoreFacts:
     try:
         session.call(lambda connection, _: connection.execute("select 1"))
         asked = datetime.now(UTC)
-        rows = session.call(lambda connection, _: connection.execute("select * from mason_doctor('{}')").fetchall())
-        return _read(rows, asked)
+        rows = session.call(lambda connection, _: connection.execute(_ASK).fetchall())
+        return _read(rows[0]["facts"], asked)
     finally:
         session.close()
 
@@ -113,17 +113,15 @@ def _over_rest(url: str, key: str) -> StoreFacts:
 
 
 def _read(rows: list[dict[str, Any]], asked: datetime) -> StoreFacts:
-    """The one row of `mason_doctor`; over REST its time is text. Raises DatabaseRefused when it is not that row."""
+    """The one row of `mason_doctor`. Raises DatabaseRefused when it is not that row."""
     answered = datetime.now(UTC)
     try:
         row = rows[0]
-        time = row["server_time"]
-        migrations = row["migrations"]
         return StoreFacts(
             asked=asked,
             answered=answered,
-            server_time=time if isinstance(time, datetime) else datetime.fromisoformat(time),
-            migrations=json.loads(migrations) if isinstance(migrations, str) else dict(migrations),
+            server_time=datetime.fromisoformat(row["server_time"]),
+            migrations=dict(row["migrations"]),
             publication=bool(row["publication"]),
             live=frozenset(row["live"]),
             replica_full=frozenset(row["replica_full"]),

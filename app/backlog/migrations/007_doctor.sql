@@ -1,15 +1,6 @@
 -- What `mason doctor` asks a database about itself, for callers that have no SQL but only function calls.
 
-create or replace function mason_doctor(args jsonb default '{}')
-returns table (
-  server_time timestamptz,
-  migrations jsonb,
-  publication boolean,
-  live text[],
-  replica_full text[],
-  has_anon boolean,
-  open_to_anon text[]
-)
+create or replace function mason_doctor(args jsonb) returns jsonb
 language sql volatile security invoker
 set search_path from current
 as $$
@@ -19,6 +10,7 @@ as $$
     where c.relnamespace = current_schema()::regnamespace
       and c.relkind in ('r', 'p')
       and starts_with(c.relname, 'mason_')
+      and c.relname <> 'mason_migrations'  -- which everybody may read
   ),
   open_tables as (
     -- A table is open when anon has a grant, and row security is off or a policy that holds for anon lets every row pass.
@@ -37,15 +29,18 @@ as $$
         )
       )
   )
-  select
-    clock_timestamp(),
-    (select coalesce(jsonb_object_agg(m.name, m.checksum), '{}') from mason_migrations m where m.checksum is not null),
-    exists (select from pg_publication where pubname = 'supabase_realtime'),
-    array(
-      select t.tablename::text from pg_publication_tables t
-      where t.pubname = 'supabase_realtime' and t.schemaname = current_schema() order by 1
+  select jsonb_build_array(jsonb_build_object(
+    'server_time', clock_timestamp(),
+    'migrations', (
+      select coalesce(jsonb_object_agg(m.name, m.checksum), '{}') from mason_migrations m where m.checksum is not null
     ),
-    array(select o.name from ours o where o.relreplident = 'f' order by 1),
-    exists (select from pg_roles where rolname = 'anon'),
-    array(select name from open_tables order by 1)
+    'publication', exists (select from pg_publication where pubname = 'supabase_realtime'),
+    'live', (
+      select coalesce(jsonb_agg(t.tablename order by t.tablename), '[]') from pg_publication_tables t
+      where t.pubname = 'supabase_realtime' and t.schemaname = current_schema()
+    ),
+    'replica_full', (select coalesce(jsonb_agg(o.name order by o.name), '[]') from ours o where o.relreplident = 'f'),
+    'has_anon', exists (select from pg_roles where rolname = 'anon'),
+    'open_to_anon', (select coalesce(jsonb_agg(t.name order by t.name), '[]') from open_tables t)
+  ))
 $$;
