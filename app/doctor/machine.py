@@ -14,7 +14,7 @@ from app.agents.adapters import ADAPTERS
 from app.config_file import CONFIG_NAME, top_level
 from app.domain.policy import POLICY_PATH, parse_policy
 from app.errors import UsageError
-from app.flows.doctor import Finding, Status, judge_git
+from app.flows.doctor import Finding, Status, fail, judge_git, ok, skipped
 from app.gate.steps import Words
 from app.gate.toolchain import detect
 from app.settings import Settings, runs_dir
@@ -41,7 +41,7 @@ def probe_repository(repository: Path, environ: Mapping[str, str]) -> Sequence[F
     source = Source.open(repository, environ.get("PATH", ""))
     base = source.pin(None)
     remote = "with a remote" if source.origin_url else "without a remote: branches stay here"
-    return [_ok("repository", f"{base.branch} at {base.commit[:10]}, {remote}")]
+    return [ok("repository", f"{base.branch} at {base.commit[:10]}, {remote}")]
 
 
 def probe_toolchain(repository: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
@@ -59,7 +59,7 @@ def probe_toolchain(repository: Path, environ: Mapping[str, str]) -> Sequence[Fi
     missing = sorted({word for check in toolchain.checks for word in _missing(check.command, path)})
     needed = sorted(set(_missing(toolchain.install.command, path))) if toolchain.install else []
     if not missing and not needed:
-        return [_ok("toolchain", f"{toolchain.name}: {checks}")]
+        return [ok("toolchain", f"{toolchain.name}: {checks}")]
     detail = f"{toolchain.name}: {checks}; not on the PATH: {', '.join([*needed, *missing])}"
     brings = toolchain.install is not None and not needed
     fix = "install them, unless the install step brings them" if brings else "install them"
@@ -74,18 +74,18 @@ def probe_agent(settings: Settings, environ: Mapping[str, str]) -> Sequence[Find
     except ValueError as problem:
         raise UsageError(f"MASON_AGENT_COMMAND cannot be read: {problem}.") from problem
     if name == "patch":
-        return [_ok("agent", "patch: no program needed"), _skipped("model key", "the patch agent needs none")]
+        return [ok("agent", "patch: no program needed"), skipped("model key", "the patch agent needs none")]
     return [_program(name, command, environ), _model_key(settings, environ)]
 
 
 def _program(name: str, command: Sequence[str], environ: Mapping[str, str]) -> Finding:
     if name not in ADAPTERS:
-        return _fail("agent", f"there is no agent {name!r}", f"set MASON_AGENT to one of {', '.join(sorted(ADAPTERS))}")
+        return fail("agent", f"there is no agent {name!r}", f"set MASON_AGENT to one of {', '.join(sorted(ADAPTERS))}")
     if not command:
-        return _fail("agent", "no program is named", "set MASON_AGENT_COMMAND")
+        return fail("agent", "no program is named", "set MASON_AGENT_COMMAND")
     if not shutil.which(command[0], path=environ.get("PATH", "")):
-        return _fail("agent", f"the program {Path(command[0]).name} was not found", "install it, or correct the name")
-    return _ok("agent", f"{name}: {Path(command[0]).name}")
+        return fail("agent", f"the program {Path(command[0]).name} was not found", "install it, or correct the name")
+    return ok("agent", f"{name}: {Path(command[0]).name}")
 
 
 def _model_key(settings: Settings, environ: Mapping[str, str]) -> Finding:
@@ -93,7 +93,7 @@ def _model_key(settings: Settings, environ: Mapping[str, str]) -> Finding:
     present = [name for name in (*MODEL_KEYS, *passed) if environ.get(name, "").strip()]
     given = sorted({name for name in present if name in passed})
     if given:
-        return _ok("model key", f"{', '.join(given)} is set")
+        return ok("model key", f"{', '.join(given)} is set")
     detail = f"{', '.join(present)} is set, but not passed on" if present else "none is set"
     fix = "name it in MASON_PASS_ENV, unless the program has a login of its own"
     return Finding(check="model key", status=Status.WARN, detail=detail, fix=fix)
@@ -106,7 +106,7 @@ def probe_disk(settings: Settings, state: Path) -> Sequence[Finding]:
     free = shutil.disk_usage(place).free
     detail = f"{free / 2**30:.1f} GiB free at {place}"
     if free >= LITTLE:
-        return [_ok("disk space", detail)]
+        return [ok("disk space", detail)]
     status = Status.WARN if free >= TOO_LITTLE else Status.FAIL
     fix = "make room, or set MASON_RUNS_DIR and MASON_STATE_DIR"
     return [Finding(check="disk space", status=status, detail=detail, fix=fix)]
@@ -120,10 +120,10 @@ def probe_ignored(repository: Path, environ: Mapping[str, str]) -> Sequence[Find
         fix = f"`git rm --cached {CONFIG_NAME}`, add it to .gitignore, and replace the key: it is in the history"
         return [Finding(check=check, status=Status.WARN, detail=f"git tracks {CONFIG_NAME}", fix=fix)]
     if not (top / CONFIG_NAME).exists():
-        return [_skipped(check, f"there is no {CONFIG_NAME}")]
+        return [skipped(check, f"there is no {CONFIG_NAME}")]
     plain = {"GIT_LITERAL_PATHSPECS": "0"}  # check-ignore takes nothing else
     if git.run("check-ignore", "--quiet", CONFIG_NAME, allowed=(0, 1), extra=plain).ok:
-        return [_ok(check, f"{CONFIG_NAME} is ignored")]
+        return [ok(check, f"{CONFIG_NAME} is ignored")]
     fix = f"add {CONFIG_NAME} to .gitignore"
     return [Finding(check=check, status=Status.WARN, detail=f"git does not ignore {CONFIG_NAME}", fix=fix)]
 
@@ -143,15 +143,3 @@ def _missing(command: Words, path: str) -> Iterator[str]:
 
 def _existing(path: Path) -> Path:
     return next(parent for parent in (path, *path.parents) if parent.exists())
-
-
-def _ok(check: str, detail: str) -> Finding:
-    return Finding(check=check, status=Status.OK, detail=detail)
-
-
-def _skipped(check: str, detail: str) -> Finding:
-    return Finding(check=check, status=Status.SKIPPED, detail=detail)
-
-
-def _fail(check: str, detail: str, fix: str) -> Finding:
-    return Finding(check=check, status=Status.FAIL, detail=detail, fix=fix)

@@ -75,12 +75,12 @@ def examine(probes: Mapping[str, Probe], seconds: float) -> list[Finding]:
         try:
             found += future.result(max(deadline - time.monotonic(), 0))
         except MasonError as problem:
-            found.append(_fail(name, str(problem)))
+            found.append(fail(name, str(problem)))
         except TimeoutError:
-            found.append(_fail(name, f"no answer within {seconds:.0f} seconds"))
+            found.append(fail(name, f"no answer within {seconds:.0f} seconds"))
         except Exception as problem:
             log.debug("Internal error", exc_info=True)
-            found.append(_fail(name, f"a bug: {type(problem).__name__}: {problem}"))
+            found.append(fail(name, f"a bug: {type(problem).__name__}: {problem}"))
     return found
 
 
@@ -93,16 +93,16 @@ def judge_key(key: ProjectKey, url: str, now: float) -> Finding:
     """A Supabase key beside the project's URL. ``now`` in seconds since 1970."""
     ref = project_ref(url)
     if key.kind == "unknown":
-        return _fail("key", "this is no Supabase key", "copy the key from the project's API settings")
+        return fail("key", "this is no Supabase key", "copy the key from the project's API settings")
     if key.ref and ref and key.ref != ref:
-        return _fail(
+        return fail(
             "key", f"a {key.kind} key of the project {key.ref}, but the URL is that of {ref}", "use one project"
         )
     if key.expires is not None and key.expires <= now:
-        return _fail("key", f"the {key.kind} key has expired", "copy a new one from the project's API settings")
+        return fail("key", f"the {key.kind} key has expired", "copy a new one from the project's API settings")
     if not key.bypasses_policies:
-        return _ok("key", f"{key.kind}: it may do what row level security lets it")
-    return _ok("key", f"{key.kind}: row level security does not hold it back")
+        return ok("key", f"{key.kind}: it may do what row level security lets it")
+    return ok("key", f"{key.kind}: row level security does not hold it back")
 
 
 def judge_schema(facts: StoreFacts, packaged: Mapping[str, str]) -> Finding:
@@ -111,40 +111,40 @@ def judge_schema(facts: StoreFacts, packaged: Mapping[str, str]) -> Finding:
     changed = [name for name in packaged if facts.migrations.get(name, packaged[name]) != packaged[name]]
     if changed:
         fix = "use the Mason that migrated this database, or a newer one"
-        return _fail("schema", f"applied with another text: {', '.join(changed)}", fix)
+        return fail("schema", f"applied with another text: {', '.join(changed)}", fix)
     if missing:
-        return _fail("schema", f"not applied yet: {', '.join(missing)}", _MIGRATE)
+        return fail("schema", f"not applied yet: {', '.join(missing)}", _MIGRATE)
     newer = len(facts.migrations.keys() - packaged.keys())
-    return _ok("schema", f"{len(packaged)} migrations applied" + (f", {newer} of a newer Mason" if newer else ""))
+    return ok("schema", f"{len(packaged)} migrations applied" + (f", {newer} of a newer Mason" if newer else ""))
 
 
 def judge_realtime(facts: StoreFacts) -> Finding:
     """Whether the dashboard hears of every change."""
     if not facts.publication:
-        return _skipped("realtime", "no publication supabase_realtime: this is no Supabase database")
+        return skipped("realtime", "no publication supabase_realtime: this is no Supabase database")
     silent = [name for name in LIVE_TABLES if name not in facts.live]
     partial = [name for name in LIVE_TABLES if name not in facts.replica_full]
     if silent:
-        return _fail(
+        return fail(
             "realtime",
             f"not in the publication supabase_realtime: {', '.join(silent)}",
             "; ".join(f"alter publication supabase_realtime add table {name}" for name in silent),
         )
     if partial:
-        return _fail(
+        return fail(
             "realtime",
             f"replica identity is not full: {', '.join(partial)}",
             "; ".join(f"alter table {name} replica identity full" for name in partial),
         )
-    return _ok("realtime", "both tables are published with full replica identity")
+    return ok("realtime", "both tables are published with full replica identity")
 
 
 def judge_access(facts: StoreFacts, *, production: bool) -> Finding:
     """The row level security profile: what everyone can do who has the anon key, which browsers are given."""
     if not facts.has_anon:
-        return _ok("row level security", "no role anon: nobody gets in without a login of the database")
+        return ok("row level security", "no role anon: nobody gets in without a login of the database")
     if not facts.open_to_anon:
-        return _ok("row level security", "strict: the anon key sees and changes nothing")
+        return ok("row level security", "strict: the anon key sees and changes nothing")
     detail = (
         f"default: everyone with the anon key can read and change {len(facts.open_to_anon)} tables, "
         "so approve items and forge claims"
@@ -160,7 +160,7 @@ def judge_clock(facts: StoreFacts) -> Finding:
     else:
         skew = max((facts.server_time - facts.answered).total_seconds(), 0.0)
     if skew <= SKEW_WARN:
-        return _ok("clock", f"{skew:.0f} s apart from the database's")
+        return ok("clock", f"{skew:.0f} s apart from the database's")
     status = Status.FAIL if skew > SKEW_FAIL else Status.WARN
     detail = f"{skew:.0f} s apart from the database's: leases and key expiry are judged wrongly"
     return Finding(check="clock", status=status, detail=detail, fix="synchronise this machine's clock (NTP)")
@@ -169,20 +169,23 @@ def judge_clock(facts: StoreFacts) -> Finding:
 def judge_git(version: tuple[int, ...] | None) -> Finding:
     """The version of git; None when it cannot be run."""
     if version is None:
-        return _fail("git", "not installed, or not on the PATH", "install git 2.38 or newer")
+        return fail("git", "not installed, or not on the PATH", "install git 2.38 or newer")
     said = ".".join(map(str, version))
     if version < OLDEST_GIT:
-        return _fail("git", f"{said} is too old: it cannot merge without a checkout", "install git 2.38 or newer")
-    return _ok("git", said)
+        return fail("git", f"{said} is too old: it cannot merge without a checkout", "install git 2.38 or newer")
+    return ok("git", said)
 
 
-def _ok(check: str, detail: str) -> Finding:
+def ok(check: str, detail: str) -> Finding:
+    """Nothing is wrong."""
     return Finding(check=check, status=Status.OK, detail=detail)
 
 
-def _skipped(check: str, detail: str) -> Finding:
+def skipped(check: str, detail: str) -> Finding:
+    """It was not checked, for a good reason."""
     return Finding(check=check, status=Status.SKIPPED, detail=detail)
 
 
-def _fail(check: str, detail: str, fix: str = "") -> Finding:
+def fail(check: str, detail: str, fix: str = "") -> Finding:
+    """A run would fail, or do harm."""
     return Finding(check=check, status=Status.FAIL, detail=detail, fix=fix)
