@@ -10,14 +10,13 @@ from typing import Any
 from app.backlog import migrate
 from app.backlog.binaries import find_binaries
 from app.backlog.embedded import EmbeddedPostgres
-from app.backlog.session import Session
+from app.backlog.postgres import PostgresSession
 from app.errors import DatabaseRefused, DatabaseUnreachable, NotMigrated, UsageError
 from app.flows import doctor
 from app.flows.doctor import Finding, Status, StoreFacts
 from app.settings import Settings
 
 SECONDS = 8.0
-_ASK = "select mason_doctor('{}') as facts"
 _DEPENDENT = ("schema", "realtime", "row level security", "clock")
 
 
@@ -74,12 +73,11 @@ def _facts(settings: Settings, state: Path) -> tuple[str, StoreFacts | None]:
 
 
 def _over_postgres(dsn: str) -> StoreFacts:
-    session = Session(dsn, patience=0.001)
+    session = PostgresSession(dsn, patience=0)
     try:
-        session.call(lambda connection, _: connection.execute("select 1"))
+        session.rows("doctor", {})  # pays for the connection; only the second one tells the time
         asked = datetime.now(UTC)
-        rows = session.call(lambda connection, _: connection.execute(_ASK).fetchall())
-        return _read(rows[0]["facts"], asked)
+        return _read(session.rows("doctor", {}), asked)
     finally:
         session.close()
 
