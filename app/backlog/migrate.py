@@ -3,55 +3,94 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import psycopg
-from psycopg.rows import tuple_row
 
-from app.errors import DatabaseRefused, DatabaseUnreachable
+from app.backlog.direct import Connection, Direct, connected
+from app.backlog.sql_server import SqlRefused, SqlServer
+from app.errors import DatabaseRefused
 
-Connection = psycopg.Connection[Any]
+Database = str | Connection | SqlServer
+"""Where to migrate: a DSN, a connection outside a transaction, or anything that runs scripts."""
 
 _LOCK_KEY = 0x6D61736F6E  # "mason"
 
-_CREATE_LEDGER = """
-do $$
+_APPLIED_BY_ANOTHER = "MA001"
+"""Our own SQLSTATE: whoever held the lock before has applied it."""
+
+_PREPARE = f"""
+select pg_advisory_xact_lock({_LOCK_KEY});
+select set_config('search_path', quote_ident(current_schema()), true);
+set local client_min_messages = warning;
+set local lock_timeout = '30s';
+"""
+"""One caller at a time; one schema, which functions remember; no table is waited for for ever."""
+
+_LEDGER = """
+do $mason$
+declare
+  grantee name;
 begin
   if to_regclass('mason_migrations') is null then
     create table mason_migrations (
       id serial primary key,
       name text not null unique,
       applied_at timestamptz not null default now(),
-      description text
+      description text,
+      checksum text
     );
     alter table mason_migrations enable row level security;
+    for grantee in select rolname from pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
+      execute format('revoke all on mason_migrations from %I', grantee);
+      execute format('grant select on mason_migrations to %I', grantee);
+    end loop;
   end if;
+  alter table mason_migrations add column if not exists checksum text;
 end
-$$;
-alter table mason_migrations add column if not exists checksum text
+$mason$;
 """
 
-_LEDGER_COLUMN = """
+_GUARD = """
+do $mason$
+begin
+  if exists (select from mason_migrations where name = {name} and checksum is not null) then
+    raise exception 'applied by another caller' using errcode = '{state}';
+  end if;
+end
+$mason$;
+"""
+
+_RECORD = """
+insert into mason_migrations (name, description, checksum) values ({name}, {description}, {checksum})
+on conflict (name) do update set checksum = excluded.checksum;
+notify pgrst, 'reload schema';
+"""
+
+_HAS_LEDGER = """
 select exists (
   select from pg_attribute
   where attrelid = to_regclass('mason_migrations') and attname = 'checksum' and not attisdropped
-)
+) as found
 """
 
 _APPLIED = "select name, checksum from mason_migrations where checksum is not null"
 
-_RECORD = """
-insert into mason_migrations (name, description, checksum) values (%s, %s, %s)
-on conflict (name) do update set description = excluded.description, checksum = excluded.checksum, applied_at = now()
-"""
-
 
 class MigrationChanged(DatabaseRefused):
     """The text of an applied migration is not the one that this database has seen."""
+
+
+class Rls(StrEnum):
+    """Who may use the tables (contracts §1, Row level security); `access.sql` says what each profile does."""
+
+    DEFAULT = "default"
+    STRICT = "strict"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,80 +109,99 @@ class Migration:
         return self.sql.partition("\n")[0].removeprefix("--").strip()
 
 
-def packaged() -> list[Migration]:
+@cache
+def packaged() -> tuple[Migration, ...]:
     """The migrations that this Mason carries, in order."""
     found = [entry for entry in (files("app.backlog") / "migrations").iterdir() if entry.name.endswith(".sql")]
     ordered = sorted(found, key=lambda entry: entry.name)
-    return [Migration(name=entry.name.removesuffix(".sql"), sql=entry.read_text("utf-8")) for entry in ordered]
+    return tuple(Migration(name=entry.name.removesuffix(".sql"), sql=entry.read_text("utf-8")) for entry in ordered)
 
 
-def plan(connection: Connection, migrations: Sequence[Migration] | None = None) -> list[Migration]:
+def plan(database: Database, migrations: Sequence[Migration] | None = None) -> list[Migration]:
     """The migrations that this database still lacks, in order. Writes nothing.
 
     Raises MigrationChanged when one that it has was applied with another text.
     """
-    applied: dict[str, str] = {}
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        if cursor.execute(_LEDGER_COLUMN).fetchone() == (True,):
-            applied = dict(cursor.execute(_APPLIED).fetchall())
-    missing = []
+    with server(database) as there:
+        applied: dict[str, str] = {}
+        if there.run(_HAS_LEDGER)[0]["found"]:
+            applied = {row["name"]: row["checksum"] for row in there.run(_APPLIED)}
+        return missing(applied, migrations)
+
+
+def missing(applied: Mapping[str, str], migrations: Sequence[Migration] | None = None) -> list[Migration]:
+    """The migrations that a ledger (name → checksum) lacks, in order. Raises MigrationChanged."""
+    lacking = []
     for migration in packaged() if migrations is None else migrations:
         if migration.name not in applied:
-            missing.append(migration)
+            lacking.append(migration)
         elif applied[migration.name] != migration.checksum:
-            raise MigrationChanged(f"Migration {migration.name} was applied to this database with another text.")
-    return missing
+            raise MigrationChanged(
+                f"Migration {migration.name} was applied to this database with another text: use the Mason that "
+                "migrated it, or a newer one."
+            )
+    return lacking
 
 
-def pending(database: str | Connection) -> list[str]:
-    """The names of the migrations that a database (DSN or connection) still lacks."""
-    with _connected(database) as connection:
-        return [migration.name for migration in plan(connection)]
-
-
-def apply(database: str | Connection, migrations: Sequence[Migration] | None = None) -> list[Migration]:
-    """Apply what is missing and return it; a given connection must not be inside a transaction.
+def apply(
+    database: Database, migrations: Sequence[Migration] | None = None, *, rls: Rls | None = None
+) -> list[Migration]:
+    """Apply what is missing and return it; ``rls`` changes the access profile, None keeps the one in force.
 
     Any number of callers at once apply each migration once: every one is decided and done under a lock that ends
     with its transaction. Raises DatabaseRefused with the SQL error, DatabaseUnreachable, MigrationChanged.
     """
-    wanted = packaged() if migrations is None else list(migrations)
-    with _connected(database) as connection:
-        return [migration for migration in plan(connection, wanted) if _apply_one(connection, migration, wanted)]
+    with server(database) as there:
+        lacking = plan(there, migrations)
+        done = [migration for migration in lacking if _apply_one(there, migration, rls)]
+        if rls is not None and not done:
+            there.run(_PREPARE + _access(rls))
+        return done
 
 
-def _apply_one(connection: Connection, migration: Migration, wanted: Sequence[Migration]) -> bool:
+def _apply_one(there: SqlServer, migration: Migration, rls: Rls | None) -> bool:
     """Whether it was applied now, and not by somebody who held the lock before."""
-    with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
-        connection.execute("set local client_min_messages = warning")
-        connection.execute(_CREATE_LEDGER)
-        if migration not in plan(connection, wanted):
+    try:
+        there.run(_script(migration, rls))
+    except SqlRefused as problem:
+        if problem.sqlstate == _APPLIED_BY_ANOTHER:
             return False
-        connection.execute("set local lock_timeout = '30s'")
-        try:
-            connection.execute(migration.sql.encode())
-        except psycopg.DatabaseError as problem:
-            raise DatabaseRefused(f"Migration {migration.name} failed: {_sentence(problem)}") from problem
-        connection.execute(_RECORD, (migration.name, migration.description, migration.checksum))
-        connection.execute("notify pgrst, 'reload schema'")
+        raise SqlRefused(f"Migration {migration.name} failed: {problem}", sqlstate=problem.sqlstate) from None
     return True
 
 
+def _script(migration: Migration, rls: Rls | None) -> str:
+    """All of one migration: lock, ledger, "not yet?", its text, who may use what it made, the entry. One transaction."""
+    name = quoted(migration.name)
+    parts = [
+        _PREPARE,
+        _LEDGER,
+        _GUARD.format(name=name, state=_APPLIED_BY_ANOTHER),
+        migration.sql,
+        ";",
+        _access(rls),
+        _RECORD.format(name=name, description=quoted(migration.description), checksum=quoted(migration.checksum)),
+    ]
+    return "\n".join(parts)
+
+
+def _access(rls: Rls | None) -> str:
+    text = (files("app.backlog") / "access.sql").read_text("utf-8")
+    return f"select set_config('mason.rls', {quoted(rls.value if rls else '')}, true);\n{text}"
+
+
+def quoted(text: str) -> str:
+    """A text as an SQL literal, whatever it holds and whatever the server's settings."""
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
 @contextmanager
-def _connected(database: str | Connection) -> Iterator[Connection]:
-    """A connection for a DSN; a given connection stays open. Postgres' errors become Mason's."""
-    try:
-        if not isinstance(database, str):
-            yield database
-            return
-        with psycopg.connect(database, autocommit=True, prepare_threshold=None, connect_timeout=10) as connection:
-            yield connection
-    except psycopg.OperationalError as problem:
-        raise DatabaseUnreachable(f"The database did not answer: {_sentence(problem)}") from None
-    except psycopg.DatabaseError as problem:
-        raise DatabaseRefused(f"The database refused: {_sentence(problem)}") from problem
-
-
-def _sentence(problem: psycopg.Error) -> str:
-    return (problem.diag.message_primary or str(problem)).strip().partition("\n")[0]
+def server(database: Database) -> Iterator[SqlServer]:
+    """Whatever names a database, as something that runs scripts; what was opened here is closed here."""
+    if isinstance(database, str):
+        with connected(database) as opened:
+            yield opened
+    elif isinstance(database, psycopg.Connection):
+        yield Direct(database)
+    else:
+        yield database

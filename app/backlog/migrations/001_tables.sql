@@ -199,6 +199,8 @@ begin
   loop
     execute format('alter table %I enable row level security', created);
     for grantee in select rolname from pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
+      -- Supabase gives away more by itself, TRUNCATE included, which row level security does not see.
+      execute format('revoke all on %I from %I', created, grantee);
       execute format('grant select, insert, update, delete on %I to %I', created, grantee);
     end loop;
   end loop;

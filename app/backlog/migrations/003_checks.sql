@@ -12,6 +12,8 @@ begin
     from pg_constraint c
     join pg_attribute a on a.attrelid = c.conrelid and a.attname = target_column
     where c.conrelid = target and c.contype = 'c' and c.conkey = array[a.attnum]
+      -- A column of numbers has no words to widen by (complexity, in all but the oldest generation).
+      and a.atttypid in ('text'::regtype, 'varchar'::regtype)
   loop
     -- The constraint itself is asked: its expression is run over the values in place of the column.
     execute format(
@@ -38,6 +40,7 @@ from (
       array['feature', 'ui', 'ux', 'api', 'data', 'security', 'performance', 'code-quality',
             'dashboard', 'discovery', 'auth', 'backend']),
     ('mason_pm_backlog_items', 'area', array['frontend', 'backend']),
+    ('mason_pm_backlog_items', 'complexity', array['1', '2', '3', '4', '5']),
     ('mason_pm_backlog_items', 'evidence_status', array['verified', 'refuted', 'inconclusive']),
     ('mason_execution_progress', 'current_phase',
       array['site_review', 'foundation', 'building', 'inspection', 'complete']),
