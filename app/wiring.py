@@ -22,7 +22,7 @@ from app import process
 from app.agents.adapters import ADAPTERS, AgentOptions
 from app.backlog import migrate as migrations
 from app.backlog.embedded import EmbeddedPostgres
-from app.backlog.postgres import PostgresBacklog
+from app.backlog.postgres import postgres_backlog
 from app.domain.claims import Claimant
 from app.domain.items import NewItem
 from app.domain.policy import Policy
@@ -79,7 +79,7 @@ def runner(
     with ExitStack() as stack:
         stack.callback(process.kill_descendants)
         dsn = stack.enter_context(database(settings, state))
-        backlog = PostgresBacklog(dsn, patience=settings.database_patience)
+        backlog = postgres_backlog(dsn, patience=settings.database_patience)
         stack.callback(backlog.close)
         run_directory = new_run_directory(runs_dir(settings), environ)
         workspace = GitWorkspace(request.repository, run_directory, state / "artifacts", environ)
@@ -160,13 +160,13 @@ def migrate(settings: Settings, repository: Path, *, check: bool) -> list[str]:
         else:
             state = state_dir(settings, repository) / "postgres"
             dsn = stack.enter_context(EmbeddedPostgres(state, bin_directory=settings.postgres_bin)).dsn
-        return migrations.pending(dsn) if check else [migration.name for migration in migrations.apply(dsn)]
+        return [each.name for each in (migrations.plan(dsn) if check else migrations.apply(dsn))]
 
 
 def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:
     """Add one item to the backlog of the repository."""
     with database(settings, state_dir(settings, repository)) as dsn:
-        backlog = PostgresBacklog(dsn, patience=settings.database_patience)
+        backlog = postgres_backlog(dsn, patience=settings.database_patience)
         try:
             backlog.require_ready()
             return backlog.add_item(item, repository=None)

@@ -4,7 +4,7 @@
 ``database``         the DSN of a fresh, migrated database, dropped after the test.
 ``empty_database``   the DSN of a fresh database without any table.
 ``data_root``        a directory in which an embedded Postgres can live, as root too; removed after the test.
-``backlog``          a PostgresBacklog on ``database`` with a patience of seconds, closed after the test.
+``backlog``          a SqlBacklog on ``database`` with a patience of seconds, closed after the test.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from psycopg.conninfo import make_conninfo
 
 from app.backlog import migrate
 from app.backlog.embedded import EmbeddedPostgres
-from app.backlog.postgres import PostgresBacklog
+from app.backlog.postgres import postgres_backlog
+from app.backlog.store import SqlBacklog
 
 PATIENCE = 5.0
 
@@ -86,7 +87,7 @@ def empty_database(make_database: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def backlog(database: str) -> Iterator[PostgresBacklog]:
-    store = PostgresBacklog(database, patience=PATIENCE)
+def backlog(database: str) -> Iterator[SqlBacklog]:
+    store = postgres_backlog(database, patience=PATIENCE)
     yield store
     store.close()

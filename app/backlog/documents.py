@@ -30,12 +30,8 @@ def clean(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
-def to_json(value: object) -> str:
-    """A JSON text that ``jsonb`` accepts whatever strings and objects it holds."""
-    return json.dumps(_clean_deep(value), ensure_ascii=False)
-
-
-def _clean_deep(value: object) -> object:
+def jsonable(value: object) -> Any:  # noqa: ANN401 - JSON
+    """A value as JSON that ``jsonb`` accepts, whatever strings and objects it holds."""
     match value:
         case str():
             return clean(value)
@@ -44,9 +40,9 @@ def _clean_deep(value: object) -> object:
         case None | bool() | int() | float():
             return value
         case Mapping():
-            return {clean(str(key)): _clean_deep(part) for key, part in value.items()}
+            return {clean(str(key)): jsonable(part) for key, part in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_clean_deep(part) for part in value]
+            return [jsonable(part) for part in value]
         case datetime():
             return value.isoformat()
         case _:
@@ -222,7 +218,9 @@ def event_document(row: ItemEventRow) -> Document:
     known = {name: row.payload[name] for name in ("old_value", "new_value", "notes") if name in row.payload}
     rest = {name: value for name, value in row.payload.items() if name not in known}
     if rest:
-        known["notes"] = "\n".join(part for part in (_text(known.get("notes")), to_json(rest)) if part)
+        known["notes"] = "\n".join(
+            part for part in (_text(known.get("notes")), json.dumps(jsonable(rest), ensure_ascii=False)) if part
+        )
     return {
         "id": row.id,
         "item_id": row.item_id,

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from app.backlog.postgres import PostgresBacklog
+from app.backlog.postgres import postgres_backlog
 from app.domain.claims import MAX_ATTEMPTS, Claim
 from app.domain.events import Level, Phase, TaskStatus
 from app.domain.items import Item, ItemStatus, approval_digest
@@ -36,7 +36,7 @@ from app.ports.backlog import Backlog, Claimed, ItemEventRow, IterationRow, LogR
 from tests.conftest import PATIENCE
 
 ADAPTERS: dict[str, Callable[[str], Backlog]] = {
-    "postgres": lambda dsn: PostgresBacklog(dsn, patience=PATIENCE),
+    "postgres": lambda dsn: postgres_backlog(dsn, patience=PATIENCE),
 }
 
 BASE = Base(commit="c" * 40, branch="main")

@@ -13,7 +13,8 @@ from psycopg.conninfo import make_conninfo
 
 from app.backlog import migrate
 from app.backlog.embedded import EmbeddedPostgres
-from app.backlog.postgres import PostgresBacklog
+from app.backlog.postgres import postgres_backlog
+from app.backlog.store import SqlBacklog
 from app.domain.items import Item
 from app.domain.results import Outcome, Verdict
 from app.domain.runs import Base, Run
@@ -39,7 +40,7 @@ def count(dsn: str, what: str) -> int:
     return int(row[0])
 
 
-def claim(store: PostgresBacklog, item: Item) -> Claimed | None:
+def claim(store: SqlBacklog, item: Item) -> Claimed | None:
     run = Run(id=uuid4(), base=Base(commit="c" * 40, branch="main"), item_ids=(item.id,))
     store.open_run(run, repository=None)
     return store.claim(item, run_id=run.id, claimed_by="me", branch="mason/x")
@@ -53,17 +54,17 @@ def wire(database: str) -> Iterator[LossyWire]:
 
 
 @pytest.fixture
-def far(wire: LossyWire) -> Iterator[PostgresBacklog]:
+def far(wire: LossyWire) -> Iterator[SqlBacklog]:
     """A store at the other end of the lossy wire."""
-    store = PostgresBacklog(wire.dsn, patience=30)
+    store = postgres_backlog(wire.dsn, patience=30)
     yield store
     store.close()
 
 
-def test_lost_answer__a_claim_is_still_ours(wire: LossyWire, far: PostgresBacklog, database: str) -> None:
+def test_lost_answer__a_claim_is_still_ours(wire: LossyWire, far: SqlBacklog, database: str) -> None:
     add_item(database)
     (item,) = far.approved_items(repository=None)
-    wire.lose_answer_to(b"with claimed as")
+    wire.lose_answer_to(b'"mason_claim"')
     claimed = claim(far, item)
     assert wire.lost == 1
     assert claimed is not None
@@ -74,22 +75,22 @@ def test_lost_answer__a_claim_is_still_ours(wire: LossyWire, far: PostgresBacklo
 
 @pytest.mark.parametrize("verdict", [Verdict.COMPLETED, Verdict.RELEASED, Verdict.REJECTED])
 def test_lost_answer__a_settled_item_stays_settled_once(
-    wire: LossyWire, far: PostgresBacklog, database: str, verdict: Verdict
+    wire: LossyWire, far: SqlBacklog, database: str, verdict: Verdict
 ) -> None:
     add_item(database)
     claimed = claim(far, far.approved_items(repository=None)[0])
     assert claimed
-    wire.lose_answer_to(b"with moved as")
+    wire.lose_answer_to(b'"mason_settle"')
     assert far.settle(claimed.claim, Outcome(verdict=verdict, reason="r"))
     assert wire.lost == 1
     assert count(database, "mason_item_events where event_type = 'status_changed'") == 2
 
 
-def test_lost_answer__a_follow_up_is_made_once(wire: LossyWire, far: PostgresBacklog, database: str) -> None:
+def test_lost_answer__a_follow_up_is_made_once(wire: LossyWire, far: SqlBacklog, database: str) -> None:
     add_item(database)
     claimed = claim(far, far.approved_items(repository=None)[0])
     assert claimed
-    wire.lose_answer_to(b"with original as")
+    wire.lose_answer_to(b'"mason_create_follow_up"')
     assert far.create_follow_up(claimed.claim, claimed.item, Outcome(verdict=Verdict.REJECTED))
     assert wire.lost == 1
     assert count(database, "mason_pm_backlog_items") == 2
@@ -100,7 +101,7 @@ def test_outage__a_call_waits_for_the_database_to_come_back(data_root: Path) -> 
     server.start()
     migrate.apply(server.dsn)
     add_item(server.dsn)
-    store = PostgresBacklog(server.dsn, patience=60)
+    store = postgres_backlog(server.dsn, patience=60)
     try:
         (item,) = store.approved_items(repository=None)
         server.stop()
@@ -117,7 +118,7 @@ def test_outage__a_call_waits_for_the_database_to_come_back(data_root: Path) -> 
 
 
 def test_outage__cut_connections_are_replaced(database: str) -> None:
-    store = PostgresBacklog(database, patience=30)
+    store = postgres_backlog(database, patience=30)
     try:
         store.require_ready()
         with psycopg.connect(database, autocommit=True) as connection:
@@ -131,7 +132,7 @@ def test_outage__cut_connections_are_replaced(database: str) -> None:
 
 
 def test_outage__patience_ends_with_a_sentence_without_the_password(caplog: pytest.LogCaptureFixture) -> None:
-    store = PostgresBacklog("postgresql://mason:s3cret@127.0.0.1:1/postgres", patience=0.3)
+    store = postgres_backlog("postgresql://mason:s3cret@127.0.0.1:1/postgres", patience=0.3)
     with pytest.raises(DatabaseUnreachable) as caught:
         store.require_ready()
     store.close()
@@ -144,7 +145,7 @@ def test_outage__patience_ends_with_a_sentence_without_the_password(caplog: pyte
     "change", [{"password": "wr0ng"}, {"dbname": "nothing_here"}], ids=["wrong password", "no such database"]
 )
 def test_refused__a_login_that_can_never_work_is_not_tried_again(database: str, change: dict[str, str]) -> None:
-    store = PostgresBacklog(make_conninfo(database, **change), patience=3600)
+    store = postgres_backlog(make_conninfo(database, **change), patience=3600)
     with pytest.raises(DatabaseRefused) as caught:
         store.approved_items(repository=None)
     store.close()
@@ -154,11 +155,11 @@ def test_refused__a_login_that_can_never_work_is_not_tried_again(database: str, 
 @pytest.mark.parametrize("tail", ["/x?nonsense=1", "/%zz", ":port:port/x", ":99999/x"])
 def test_refused__a_connection_string_that_is_none(tail: str) -> None:
     with pytest.raises(DatabaseRefused) as caught:
-        PostgresBacklog("postgresql://mason:s3cret@127.0.0.1" + tail, patience=3600).require_ready()
+        postgres_backlog("postgresql://mason:s3cret@127.0.0.1" + tail, patience=3600).require_ready()
     assert "s3cret" not in str(caught.value)
 
 
-def test_refused__what_the_database_says_is_one_sentence(backlog: PostgresBacklog, database: str) -> None:
+def test_refused__what_the_database_says_is_one_sentence(backlog: SqlBacklog, database: str) -> None:
     add_item(database)
     with psycopg.connect(database) as connection:
         connection.execute(
@@ -171,7 +172,7 @@ def test_refused__what_the_database_says_is_one_sentence(backlog: PostgresBacklo
 
 
 def test_not_migrated__is_said_at_every_door(empty_database: str) -> None:
-    store = PostgresBacklog(empty_database, patience=1)
+    store = postgres_backlog(empty_database, patience=1)
     for call in (store.require_ready, lambda: store.approved_items(repository=None)):
         with pytest.raises(NotMigrated, match="mason migrate"):
             call()
@@ -184,7 +185,7 @@ def test_not_migrated__is_said_at_every_door(empty_database: str) -> None:
 
 
 def test_closed__a_store_that_was_closed_says_so(database: str) -> None:
-    store = PostgresBacklog(database, patience=3600)
+    store = postgres_backlog(database, patience=3600)
     store.require_ready()
     store.close()
     store.close()

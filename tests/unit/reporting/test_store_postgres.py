@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from app.backlog.postgres import PostgresBacklog
+from app.backlog.store import SqlBacklog
 from app.domain import events as ev
 from app.domain.results import CheckKind, Outcome, Verdict
 from app.domain.runs import Base, Run
@@ -33,7 +33,7 @@ HOSTILE = "nul \x00, lone \ud800 surrogate, 'quote', emoji 🚀"
         (Outcome(verdict=Verdict.DEFERRED, reason="Later"), None),
     ],
 )
-def test_store__a_story_in_postgres(backlog: PostgresBacklog, database: str, outcome: Outcome, shown: Any) -> None:
+def test_store__a_story_in_postgres(backlog: SqlBacklog, database: str, outcome: Outcome, shown: Any) -> None:
     with psycopg.connect(database, autocommit=True, row_factory=dict_row) as sql:
         sql.execute(
             "insert into mason_pm_backlog_items"

@@ -1,0 +1,177 @@
+"""The backlog store: each call is one function of the database (``migrations/*_functions.sql``), and one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from uuid import UUID, uuid4
+
+from app.backlog import migrate
+from app.backlog.documents import (
+    Document,
+    clean,
+    event_document,
+    event_id,
+    iteration_document,
+    log_document,
+    new_item_document,
+    parse_item,
+    parse_items,
+    progress_document,
+    task_document,
+)
+from app.backlog.outcomes import STATUS_OF_VERDICT, follow_up, run_columns, settlement
+from app.backlog.refusals import denied
+from app.backlog.session import Row, Session
+from app.domain.claims import LEASE, MAX_ATTEMPTS, Claim, DeadClaim
+from app.domain.items import Item, NewItem
+from app.domain.progress import Progress, first_progress
+from app.domain.results import Outcome, Verdict
+from app.domain.runs import Run, RunResult
+from app.errors import NotMigrated
+from app.ports.backlog import Claimed, ItemEventRow, IterationRow, LogRow, TaskRow
+
+_LOST = f"The runner was lost {MAX_ATTEMPTS} times while it worked on this item."
+
+
+class SqlBacklog:
+    """``app.ports.backlog.Backlog`` over a session. Safe to share between threads; connects at the first call."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def close(self) -> None:
+        self._session.close()
+
+    def require_ready(self) -> None:
+        (found,) = self._session.rows("ready", {})
+        if found["denied"]:
+            raise denied(f"{found['role']} may not use {', '.join(found['denied'])}")
+        if lacking := migrate.missing(found["applied"]):
+            names = ", ".join(migration.name for migration in lacking)
+            raise NotMigrated(f"The database lacks {names}: run `mason migrate` (or POST /api/setup/migrations) first.")
+
+    def approved_items(self, *, repository: str | None) -> list[Item]:
+        return parse_items(self._session.rows("approved_items", {"repository": repository}))
+
+    def items(self, ids: Sequence[UUID]) -> list[Item]:
+        order = {item: place for place, item in enumerate(ids)}
+        found = parse_items(self._session.rows("items", {"ids": list(ids)}))
+        return sorted(found, key=lambda item: order[item.id])
+
+    def add_item(self, item: NewItem, *, repository: str | None) -> UUID:
+        item_id = uuid4()
+        self._session.rows("add_item", {"repository": repository, "own": new_item_document(item_id, item)})
+        return item_id
+
+    def branch_owner(self, branch: str) -> UUID | None:
+        rows = self._session.rows("branch_owner", {"branch": branch})
+        return UUID(rows[0]["id"]) if rows else None
+
+    def open_run(self, run: Run, *, repository: str | None) -> None:
+        about = {"run": run.id, "items": run.item_ids, "base_branch": run.base.branch, "repository": repository}
+        self._session.rows("open_run", about)
+
+    def close_run(self, result: RunResult) -> None:
+        if result.run_id is not None:
+            self._session.rows("close_run", run_columns(result) | {"run": result.run_id})
+
+    def claim(self, item: Item, *, run_id: UUID, claimed_by: str, branch: str) -> Claimed | None:
+        claim = Claim(item_id=item.id, run_id=run_id, attempt=item.attempt + 1, claimed_by=claimed_by)
+        rows = self._session.rows(
+            "claim",
+            _fence(claim)
+            | {
+                "claimed_by": claimed_by,
+                "branch": branch,
+                "event": event_id(claim, "claimed"),
+                "progress": progress_document(first_progress(claim)),
+            },
+        )
+        return Claimed(claim=claim, item=parse_item(rows[0])) if rows else None
+
+    def heartbeat(self, claims: Sequence[Claim]) -> list[Claim]:
+        if not claims:
+            return []
+        rows = self._session.rows("heartbeat", {"claims": [_fence(claim) for claim in claims]})
+        held = {UUID(row["id"]) for row in rows}
+        return [claim for claim in claims if claim.item_id in held]
+
+    def dead_claims(self, is_dead: Callable[[str], bool]) -> list[DeadClaim]:
+        lease = {"lease": LEASE.total_seconds()}
+        seen = self._session.rows("claimed_now", lease)
+        dead = [_lost_claim(row) for row in seen if row["expired"] or is_dead(row["claimed_by"])]
+        taken = self._session.rows("take_back", lease | {"claims": dead, "most": MAX_ATTEMPTS, "reason": _LOST})
+        return [
+            DeadClaim(
+                item_id=UUID(row["item"]),
+                title=row["title"],
+                run_id=UUID(row["run"]) if row["run"] else None,
+                rejected=row["rejected"],
+            )
+            for row in taken
+        ]
+
+    def settle(self, claim: Claim, outcome: Outcome) -> bool:
+        if outcome.verdict not in STATUS_OF_VERDICT:
+            return False
+        writes = settlement(claim, outcome)
+        return self._held(
+            "settle",
+            _fence(claim)
+            | writes.item
+            | {
+                "given_back": outcome.verdict is Verdict.RELEASED,
+                "succeeded": outcome.succeeded,
+                "progress": writes.progress,
+                "events": writes.events,
+                "event": writes.event,
+            },
+        )
+
+    def store_prd(self, claim: Claim, prd: str) -> bool:
+        return self._held("store_prd", _fence(claim) | {"prd": clean(prd), "event": event_id(claim, "prd")})
+
+    def create_follow_up(self, claim: Claim, item: Item, outcome: Outcome) -> UUID | None:
+        own = follow_up(claim, item, outcome)
+        held = self._held("create_follow_up", _fence(claim) | {"own": own})
+        return UUID(str(own["id"])) if held else None
+
+    def save_progress(self, rows: Sequence[Progress]) -> None:
+        self._write("save_progress", {row.claim.item_id: progress_document(row) for row in rows}.values())
+
+    def save_tasks(self, rows: Sequence[TaskRow]) -> None:
+        self._write("save_tasks", {row.id: task_document(row) for row in rows}.values())
+
+    def save_iterations(self, rows: Sequence[IterationRow]) -> None:
+        self._write("save_iterations", map(iteration_document, rows))
+
+    def append_logs(self, rows: Sequence[LogRow]) -> None:
+        self._write("append_logs", map(log_document, rows))
+
+    def note_events(self, rows: Sequence[ItemEventRow]) -> None:
+        self._write("note_events", map(event_document, rows))
+
+    def _write(self, name: str, documents: Iterable[Document]) -> None:
+        """Write any number of rows by one call."""
+        if batch := list(documents):
+            self._session.rows(name, {"rows": batch})
+
+    def _held(self, name: str, args: Document) -> bool:
+        (answer,) = self._session.rows(name, args)
+        return bool(answer["held"])
+
+
+def _fence(claim: Claim) -> Document:
+    return {"item": claim.item_id, "run": claim.run_id, "attempt": claim.attempt}
+
+
+def _lost_claim(row: Row) -> Document:
+    """A claim to be taken back, as it was seen; ``gone`` says that its process, not its lease, ended."""
+    claim = Claim(
+        item_id=UUID(row["item"]),
+        run_id=UUID(row["run"] or row["item"]),
+        attempt=row["attempt"],
+        claimed_by=row["claimed_by"],
+    )
+    seen = {name: row[name] for name in ("item", "run", "attempt", "claimed_by")}
+    return seen | {"gone": not row["expired"], "event": event_id(claim, "lost")}
