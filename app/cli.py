@@ -101,21 +101,41 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
 
 @main.command()
 @click.option("--dsn", metavar="DSN", help="The database.  [default: $MASON_DSN, else the embedded one]")
-@click.option("--check", is_flag=True, help="Only say what would be applied.")
+@click.option("--supabase-url", metavar="URL", help="Or the Supabase project, https://<ref>.supabase.co, and one of:")
+@click.option("--database-password", metavar="WORD", help="its database password;  [$MASON_DATABASE_PASSWORD]")
+@click.option("--access-token", metavar="TOKEN", help="a token for the Management API.  [$MASON_ACCESS_TOKEN]")
+@click.option("--rls", type=click.Choice(["default", "strict"]), help="Who may use the tables.  [default: as it is]")
+@click.option("--webhook-url", metavar="URL", help="Have the database tell Mason's web app what is approved.")
+@click.option(
+    "--webhook-secret", metavar="SECRET", help="What it signs with.  [$MASON_WEBHOOK_SECRET, else a new one is shown]"
+)
+@click.option("--check", is_flag=True, help="Only say what would change.")
 @click.option("--repository", type=DIRECTORY, default=".", help="Whose embedded database.  [default: this directory]")
-def migrate(dsn: str | None, check: bool, repository: Path) -> None:
+def migrate(
+    dsn: str | None,
+    database_password: str | None,
+    access_token: str | None,
+    webhook_secret: str | None,
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Bring a database up to what this Mason needs.
 
     Safe to run at any time and from several places at once; nothing of yours is dropped or changed.
+
+    \b
+    --rls default   the anon key can do everything, as in the dashboard's own tables
+    --rls strict    only service_role and authenticated can; the anon key sees nothing
     """
     from app import wiring
-    from app.settings import read_settings
+    from app.settings import read_migrate_settings
 
-    names = wiring.migrate(read_settings(dsn=dsn, repository=repository), repository, check=check)
-    for name in names:
-        click.echo(f"{'would apply' if check else 'applied'} {name}")
-    if not names:
-        click.echo("the database is up to date")
+    settings = read_migrate_settings(
+        {"dsn": dsn, "database_password": database_password, "access_token": access_token},
+        webhook_secret=webhook_secret,
+        repository=None if options["supabase_url"] else options["repository"],
+    )
+    lines = wiring.migrate(settings, wiring.MigrateRequest(**options))
+    click.echo("\n".join(lines) or "the database is up to date")
 
 
 @main.command()

@@ -28,7 +28,8 @@ class Settings(BaseSettings):
     """What the environment says, and `read_settings` adds from the repository's `mason.config.json`.
 
     ``dsn`` names the backlog's Postgres; without it ``supabase_url`` and ``supabase_key`` name a project, without both
-    the embedded server is used. ``container`` is set in the image, which cannot update itself.
+    the embedded server is used. ``database_password``, ``access_token`` and ``webhook_secret`` are for `mason migrate`
+    alone. ``container`` is set in the image, which cannot update itself.
     """
 
     model_config = SettingsConfigDict(env_prefix="MASON_", extra="ignore", frozen=True, env_ignore_empty=True)
@@ -36,6 +37,9 @@ class Settings(BaseSettings):
     dsn: SecretStr | None = None
     supabase_url: str | None = None
     supabase_key: SecretStr | None = None
+    database_password: SecretStr | None = None
+    access_token: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
     version_url: str | None = None
     container: bool = False
     postgres_bin: Path | None = None
@@ -49,8 +53,9 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every value that must never be shown: the DSN, its password by itself, the Supabase key."""
-        found = [self.supabase_key.get_secret_value()] if self.supabase_key else []
+        """Every value that must never be shown: the DSN, its password by itself, keys, tokens and other passwords."""
+        named = (self.supabase_key, self.database_password, self.access_token, self.webhook_secret)
+        found = [secret.get_secret_value() for secret in named if secret]
         if self.dsn:
             dsn = self.dsn.get_secret_value()
             password = re.search(r"://[^:/@]*:([^@/]*)@", dsn) or re.search(r"password=('[^']*'|\S+)", dsn)
@@ -86,6 +91,24 @@ def read_settings(*, dsn: str | None = None, repository: Path | None = None) -> 
         "supabase_key": key.key if key else None,
     }
     return settings.model_copy(update=found)
+
+
+def read_migrate_settings(
+    ways: Mapping[str, str | None], *, webhook_secret: str | None, repository: Path | None
+) -> Settings:
+    """Settings for `mason migrate`. ``ways`` are what the command line says of dsn, database_password, access_token.
+
+    One way in given there leaves the environment's other ways out. Raises UsageError for more than one.
+    """
+    given = {name: SecretStr(value) for name, value in ways.items() if value is not None}
+    if len(given) > 1:
+        raise UsageError(f"Give one of {', '.join('--' + name.replace('_', '-') for name in given)}, not several.")
+    dsn = given.get("dsn")
+    settings = read_settings(dsn=dsn.get_secret_value() if dsn else None, repository=None if dsn else repository)
+    chosen: dict[str, SecretStr | None] = {name: given.get(name) for name in ways} if given else {}
+    if webhook_secret:
+        chosen["webhook_secret"] = SecretStr(webhook_secret)
+    return settings.model_copy(update=chosen)
 
 
 def supabase_origins(environ: Mapping[str, str], file: ConfigFile | None) -> tuple[Origin | None, Origin | None]:

@@ -69,7 +69,7 @@ def required_ref(url: str | None) -> str:
     ref = project_ref(url)
     if ref is None:
         raise UsageError(
-            f"{parts[1] or 'This'} is not the address of a Supabase project: it has the form https://<ref>.supabase.co, "
+            f"{parts[1] or 'This'} is not the address of a Supabase project: that is https://<ref>.supabase.co, "
             "the ref being 20 lower-case letters."
         )
     return ref
@@ -95,9 +95,9 @@ def check_dsn_target(
     """A stranger's connection string in the form in which it may be used: over TLS, to one host out in the world.
 
     Hosts are *.supabase.co and *.supabase.com unless the operator allows ``other_hosts``; loopback, private, link-local
-    and other special addresses, and sockets, only with ``private``. Pure: ``addresses`` are what the caller resolved the
-    host to; the answer is pinned to the first, so that it cannot resolve to something else later. An operator's own
-    command line needs none of this. Raises UsageError with one sentence, without the password.
+    and other special addresses, and sockets, only with ``private``. Pure: ``addresses`` are what the caller resolved
+    the host to; the answer is pinned to the first, so that it cannot resolve to something else later. An operator's
+    own command line needs none of this. Raises UsageError with one sentence, without the password.
     """
     parameters = _parameters(dsn)
     if foreign := sorted(parameters.keys() - _HARMLESS):

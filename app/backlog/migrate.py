@@ -24,7 +24,7 @@ _LOCK_KEY = 0x6D61736F6E  # "mason"
 _APPLIED_BY_ANOTHER = "MA001"
 """Our own SQLSTATE: whoever held the lock before has applied it."""
 
-_PREPARE = f"""
+PREPARE = f"""
 select pg_advisory_xact_lock({_LOCK_KEY});
 select set_config('search_path', quote_ident(current_schema()), true);
 set local client_min_messages = warning;
@@ -80,6 +80,13 @@ select exists (
 """
 
 _APPLIED = "select name, checksum from mason_migrations where checksum is not null"
+
+_IS_STRICT = """
+select exists (
+  select from pg_policy
+  where polname = 'mason_strict' and polrelid = to_regclass('mason_pm_validation_iterations')
+) as strict
+"""
 
 
 class MigrationChanged(DatabaseRefused):
@@ -154,9 +161,15 @@ def apply(
     with server(database) as there:
         lacking = plan(there, migrations)
         done = [migration for migration in lacking if _apply_one(there, migration, rls)]
-        if rls is not None and not done:
-            there.run(_PREPARE + _access(rls))
+        if rls is not None:
+            there.run(PREPARE + _access(rls))  # also where another caller, with another wish, was faster
         return done
+
+
+def profile(database: Database) -> Rls:
+    """The access profile in force; a database without Mason's tables will get the default one."""
+    with server(database) as there:
+        return Rls.STRICT if there.run(_IS_STRICT)[0]["strict"] else Rls.DEFAULT
 
 
 def _apply_one(there: SqlServer, migration: Migration, rls: Rls | None) -> bool:
@@ -171,10 +184,10 @@ def _apply_one(there: SqlServer, migration: Migration, rls: Rls | None) -> bool:
 
 
 def _script(migration: Migration, rls: Rls | None) -> str:
-    """All of one migration: lock, ledger, "not yet?", its text, who may use what it made, the entry. One transaction."""
+    """One migration, in one transaction: lock, ledger, "not yet?", its text, who may use what it made, the entry."""
     name = quoted(migration.name)
     parts = [
-        _PREPARE,
+        PREPARE,
         _LEDGER,
         _GUARD.format(name=name, state=_APPLIED_BY_ANOTHER),
         migration.sql,
