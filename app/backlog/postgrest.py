@@ -31,6 +31,10 @@ _PAUSED = 540
 _HOPELESS = ("42", "54")
 """SQLSTATE classes that come with a 5xx and will come again: broken policies, limits of the server."""
 
+_UNKNOWN_FUNCTION = "PGRST202"
+_SETTLING, _SETTLING_STEP = 3.0, 0.2
+"""Seconds in which PostgREST learns of functions that a migration has just made."""
+
 _KEY_CODES = ("PGRST301", "PGRST302", "PGRST303")
 
 
@@ -89,11 +93,11 @@ class PostgrestSession:
     def rows(self, name: str, args: Mapping[str, object]) -> list[Row]:
         if self._http.is_closed:
             raise DatabaseUnreachable("The connections to the database were given back.")
-        deadline = time.monotonic() + self._patience
+        begun = time.monotonic()
         try:
             return patiently(
                 lambda again: self._call(name, {**args, "again": again}),
-                passing=lambda problem: self._wait(problem, deadline),
+                passing=lambda problem: self._wait(problem, time.monotonic() - begun),
                 patience=self._patience,
             )
         except Answer as answer:
@@ -113,12 +117,14 @@ class PostgrestSession:
         self._answered = True
         return cast(list[Row], answer.data or [])
 
-    def _wait(self, problem: Exception, deadline: float) -> bool | float:
-        """Whether to try again, or the seconds that the server wants to be left alone for, when there is time."""
+    def _wait(self, problem: Exception, spent: float) -> bool | float:
+        """Whether to try again, or after how many seconds; ``spent`` are those since the first time."""
         if isinstance(problem, Answer):
+            if problem.code == _UNKNOWN_FUNCTION:
+                return _SETTLING_STEP if spent < min(_SETTLING, self._patience) else False
             if not problem.may_pass or problem.pause is None:
                 return problem.may_pass
-            return problem.pause if time.monotonic() + problem.pause < deadline else False
+            return problem.pause if spent + problem.pause < self._patience else False
         if isinstance(problem, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
             return False
         causes = _causes(problem)
