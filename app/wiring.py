@@ -40,6 +40,7 @@ from app.gate.checks import Gate
 from app.gate.steps import Toolchain
 from app.log import Redactor, set_up_logging
 from app.ports.agent import Agent
+from app.ports.backlog import Backlog
 from app.ports.reporter import Reporter
 from app.reporting import summary
 from app.reporting.console import console_reporter
@@ -82,9 +83,7 @@ def runner(
     keep_out_of_git(state)
     with ExitStack() as stack:
         stack.callback(process.kill_descendants)
-        dsn = stack.enter_context(database(settings, state))
-        backlog = postgres_backlog(dsn, patience=settings.database_patience)
-        stack.callback(backlog.close)
+        backlog = stack.enter_context(open_backlog(settings, state))
         run_directory = new_run_directory(runs_dir(settings), environ)
         workspace = GitWorkspace(request.repository, run_directory, state / "artifacts", environ)
         stack.callback(workspace.close)
@@ -125,14 +124,24 @@ def run_options(request: RunRequest) -> RunOptions:
 
 
 @contextmanager
-def database(settings: Settings, state: Path) -> Iterator[str]:
-    """The DSN to use: the configured one, else an embedded server's, started and migrated here."""
-    if settings.dsn:
-        yield settings.dsn.get_secret_value()
-        return
-    with EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin) as server:
-        migrations.apply(server.dsn)
-        yield server.dsn
+def open_backlog(settings: Settings, state: Path) -> Iterator[Backlog]:
+    """The backlog to use: a DSN's, a Supabase project's, else an embedded server's, started and migrated here."""
+    patience = settings.database_patience
+    with ExitStack() as stack:
+        if settings.dsn:
+            backlog = postgres_backlog(settings.dsn.get_secret_value(), patience=patience)
+        elif settings.supabase_url and settings.supabase_key:
+            from app.backlog.postgrest import supabase_backlog  # slow to import, and not always needed
+
+            key = settings.supabase_key.get_secret_value()
+            backlog = supabase_backlog(settings.supabase_url, key, patience=patience)
+        else:
+            server = EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin)
+            stack.enter_context(server)
+            migrations.apply(server.dsn)
+            backlog = postgres_backlog(server.dsn, patience=patience)
+        stack.callback(backlog.close)
+        yield backlog
 
 
 def keep_out_of_git(state: Path) -> None:
@@ -224,13 +233,9 @@ def realtime_lines(found: Realtime) -> list[str]:
 
 def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:
     """Add one item to the backlog of the repository."""
-    with database(settings, state_dir(settings, repository)) as dsn:
-        backlog = postgres_backlog(dsn, patience=settings.database_patience)
-        try:
-            backlog.require_ready()
-            return backlog.add_item(item, repository=None)
-        finally:
-            backlog.close()
+    with open_backlog(settings, state_dir(settings, repository)) as backlog:
+        backlog.require_ready()
+        return backlog.add_item(item, repository=None)
 
 
 def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, str]) -> Agent:
