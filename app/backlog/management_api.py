@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ API = "https://api.supabase.com"
 PATIENCE = 120.0
 """Seconds for which a busy API is asked again: it lets one caller in about once a second."""
 
-_LONGEST_WAIT = 60.0
+_LONGEST_WAIT = 15.0
 _SECONDS = httpx.Timeout(120.0, connect=10.0)
 _SQL_ERROR = re.compile(r"ERROR:\s+(?:([0-9A-Z]{5}): )?([^\n]*)")
 
@@ -34,7 +35,8 @@ _REFUSED = {
 class Busy(DatabaseUnreachable):
     """Supabase's Management API has too many requests at the moment; try again in a minute."""
 
-    wait: float | None = None
+    seconds: float | None = None
+    """After how long to try again, where it was said."""
 
 
 class ManagementApi:
@@ -49,8 +51,16 @@ class ManagementApi:
         self._patience = patience
 
     def run(self, script: str) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + self._patience
+
+        def wait(problem: Exception) -> bool | float:
+            """Whether to repeat, and after how many seconds where the server said it."""
+            if not isinstance(problem, Busy) or problem.seconds is None:
+                return isinstance(problem, Busy)
+            return problem.seconds if time.monotonic() + problem.seconds < deadline else False
+
         for attempt in stamina.retry_context(
-            on=_wait, attempts=None, timeout=self._patience, wait_initial=1.0, wait_max=_LONGEST_WAIT
+            on=wait, attempts=None, timeout=self._patience, wait_initial=1.0, wait_max=_LONGEST_WAIT
         ):
             with attempt:
                 return self._ask(script)
@@ -93,7 +103,7 @@ def _refusal(answer: httpx.Response, ref: str) -> Exception:
         return DatabaseRefused(_REFUSED[status].format(ref=ref))
     if status == 429:
         busy = Busy()
-        busy.wait = _seconds(answer.headers.get("retry-after", ""))
+        busy.seconds = _seconds(answer.headers.get("retry-after", ""))
         return busy
     message = content.get("message") if isinstance(content, dict) else None
     if isinstance(message, str) and (error := _SQL_ERROR.search(message)):
@@ -113,11 +123,4 @@ def _json(answer: httpx.Response) -> object:
 
 
 def _seconds(header: str) -> float | None:
-    return min(float(header), _LONGEST_WAIT) if re.fullmatch(r"\d{1,9}", header) else None
-
-
-def _wait(problem: Exception) -> bool | float:
-    """Whether to repeat, and after how many seconds where the server said it."""
-    if not isinstance(problem, Busy):
-        return False
-    return True if problem.wait is None else problem.wait
+    return float(header) if re.fullmatch(r"\d{1,9}", header) else None
