@@ -179,14 +179,16 @@ class MigrateRequest:
 def migrate(settings: Settings, request: MigrateRequest) -> list[str]:
     """Bring the database up to date (``check``: only look); what was done, or would be, a line each."""
     rls = migrations.Rls(request.rls) if request.rls else None
+    if request.webhook_url:
+        webhook.check_url(request.webhook_url)
+    if settings.webhook_secret:
+        webhook.secret_key(settings.webhook_secret.get_secret_value())
     with migration_target(settings, request) as target:
         if request.check:
             lines = [f"would apply {each.name}: {each.description}" for each in migrations.plan(target)]
             if rls and rls is not migrations.profile(target):
                 lines.append(f"would change the access profile to {rls.value}")
             return lines + ([f"would send approvals to {request.webhook_url}"] if request.webhook_url else [])
-        if request.webhook_url:
-            webhook.check_url(request.webhook_url)
         lines = [f"applied {each.name}: {each.description}" for each in migrations.apply(target, rls=rls)]
         lines += [f"the access profile is {rls.value}"] if rls else []
         lines += install_webhook(settings, target, request.webhook_url) if request.webhook_url else []
@@ -201,9 +203,9 @@ def migration_target(settings: Settings, request: MigrateRequest) -> Iterator[mi
     with ExitStack() as stack:
         if settings.dsn:
             yield stack.enter_context(connected(settings.dsn.get_secret_value()))
-        elif password:
+        elif password is not None:
             yield stack.enter_context(connected(direct_dsn(required_ref(url), password.get_secret_value())))
-        elif token:
+        elif token is not None:
             yield stack.enter_context(management_api(required_ref(url), token.get_secret_value()))
         elif url:
             raise UsageError(
