@@ -115,10 +115,11 @@ class Gateway:
 
     def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, dict[str, str], bytes]:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "connection")}
-        if token := self._keys.get(request.headers.get("apikey", "")):
-            if "Authorization" in headers:
-                return 401, {"Content-Type": "application/json"}, b'{"message": "Expected 3 parts in JWT; got 1"}'
-            headers["Authorization"] = f"Bearer {token}"
+        key = request.headers.get("apikey", "")
+        if key.startswith("sb_"):
+            if key not in self._keys or "Authorization" in headers:
+                return 401, {"Content-Type": "application/json"}, b'{"message": "Unregistered API key"}'
+            headers["Authorization"] = f"Bearer {self._keys[key]}"
         upstream = self._connect()
         try:
             upstream.request(request.command, request.path.removeprefix(PREFIX), body, headers)

@@ -150,6 +150,7 @@ def postgrest(packages: Path, root: Path, dsn: str, port: int) -> Program:
         "PGRST_DB_URI": dsn.replace("mason:", "authenticator:", 1).replace(_password(dsn), "authenticator"),
         "PGRST_DB_SCHEMAS": "public",
         "PGRST_DB_ANON_ROLE": "anon",
+        "PGRST_DB_CHANNEL_ENABLED": "false",  # or it would read the schema while a reset has it half made
         "PGRST_DB_MAX_ROWS": "1000",
         "PGRST_JWT_SECRET": JWT_SECRET,
         "PGRST_SERVER_HOST": "127.0.0.1",
