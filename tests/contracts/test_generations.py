@@ -136,11 +136,6 @@ def test_migrate__keeps_everything_of_the_users(old: str) -> None:
     for table, name, kind, *_ in described["constraints"] - after["constraints"]:
         assert kind == "c", f"{name} of {table} was changed"
         assert name in {row[1] for row in after["constraints"] if row[0] == table}
-
-
-def test_migrate__every_value_that_was_allowed_still_is(old: str) -> None:
-    """A widened CHECK still holds for all rows, without "not valid"."""
-    migrate.apply(old)
     loose = "select conname from pg_constraint where connamespace = 'public'::regnamespace and not convalidated"
     assert rows(old, loose) == []
 
