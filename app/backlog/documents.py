@@ -10,7 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -88,6 +88,7 @@ def parse_item(row: Mapping[str, Any]) -> Item:
         evidence_summary=_optional(row.get("evidence_summary")),
         branch=_optional(row.get("branch_name")),
         approved_digest=_optional(row.get("approved_digest")),
+        approved_at=_time(row.get("approved_at")),
         attempt=int(row.get("execution_attempt") or 0),
         run_id=UUID(str(row["execution_run_id"])) if row.get("execution_run_id") else None,
         failed_base=_optional(row.get("failed_base")),
@@ -101,6 +102,11 @@ def _text(value: object) -> str:
 
 def _optional(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _time(value: object) -> datetime | None:
+    """A time in ISO 8601, in whatever zone the database's session shows it, as UTC."""
+    return None if value is None else datetime.fromisoformat(str(value)).astimezone(UTC)
 
 
 def _tags(value: object) -> tuple[str, ...]:
