@@ -347,13 +347,22 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
 
-def kill_descendants() -> None:
-    """Kill everything that descends from this process: the last act of a runner whose commands were hostile."""
-    _kill_until_none(_descendants)
+def children() -> frozenset[int]:
+    """The processes that this one is the parent of, by id."""
+    ours = os.getpid()
+    return frozenset(pid for pid in _pids() if _parent(pid) == ours)
 
 
-def _descendants() -> list[int]:
-    parents = {pid: _parent(pid) for pid in _pids()}
+def kill_descendants(spared: frozenset[int] = frozenset()) -> None:
+    """Kill everything that descends from this process: the last act of a runner whose commands were hostile.
+
+    ``spared`` are children that were there before the runner (a database server, say); they and theirs live on.
+    """
+    _kill_until_none(lambda: _descendants(spared))
+
+
+def _descendants(spared: frozenset[int]) -> list[int]:
+    parents = {pid: _parent(pid) for pid in _pids() if pid not in spared}
     ours = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= more

@@ -77,7 +77,7 @@ def runner(
     process.adopt_orphans()
     keep_out_of_git(state)
     with ExitStack() as stack:
-        stack.callback(process.kill_descendants)
+        stack.callback(process.kill_descendants, process.children())
         dsn = stack.enter_context(database(settings, state))
         backlog = PostgresBacklog(dsn, patience=settings.database_patience)
         stack.callback(backlog.close)

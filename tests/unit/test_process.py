@@ -222,3 +222,22 @@ def test_kill_descendants__finds_even_orphans_without_the_mark(tmp_path: Path) -
     words = [sys.executable, "-c", HOSTILE, ENVIRON["PATH"], str(tmp_path)]
     done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=True)
     assert not alive(int(done.stdout))
+
+
+SPARING = """
+import subprocess
+from app import process
+server = subprocess.Popen(["sh", "-c", "sleep 600 & wait"])
+before = process.children()
+command = subprocess.Popen(["sleep", "600"])
+process.kill_descendants(before)
+print(before == {server.pid}, server.poll(), process.start_time(command.pid))
+process.kill_descendants()
+server.wait()
+"""
+
+
+def test_kill_descendants__spares_children_that_were_there_before() -> None:
+    words = [sys.executable, "-c", SPARING]
+    done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True None None\n"
