@@ -56,6 +56,11 @@ def policy(checks: Mapping[str, Any] = CHECKS, **more: Any) -> str:
     return json.dumps({"checks": dict(checks), **more})
 
 
+def reply(**values: object) -> str:
+    """An agent's act that gives this answer."""
+    return f"printf '%s' {shlex.quote(json.dumps(values))} > \"$MASON_ANSWER\""
+
+
 @dataclass
 class Project:
     """A repository, its backlog, and Mason."""
@@ -120,7 +125,9 @@ class Project:
                 result = run_items(ports, wiring.run_options(request), stop or Stop(), heartbeat=heartbeat)
         finally:
             self.said = console.getvalue()
-            self.status = [json.loads(line.removeprefix("AUTOPILOT_STATUS: ")) for line in status.getvalue().split("\n") if line]
+            self.status = [
+                json.loads(line.removeprefix("AUTOPILOT_STATUS: ")) for line in status.getvalue().split("\n") if line
+            ]
         self.said += wiring.show_result(self.settings, result, as_json=False)
         return result
 
