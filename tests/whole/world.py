@@ -149,7 +149,7 @@ class World:
 
     def change_approved(self) -> None:
         self.sql.execute(
-            "update mason_pm_backlog_items set problem = problem || ' indeed' where status = 'approved' and id = any(%s)",
+            "update mason_pm_backlog_items set problem = problem || '!' where status = 'approved' and id = any (%s)",
             [[*self.scripts]],
         )
 
@@ -342,8 +342,8 @@ class World:
 
     def check_iterations(self, calls: Sequence[tuple[UUID, Role]]) -> None:
         rows = self.rows(
-            "select item_id, run_id, execution_attempt, array_agg(iteration_number order by iteration_number) as numbers "
-            "from mason_pm_validation_iterations group by 1, 2, 3"
+            "select item_id, run_id, execution_attempt, array_agg(iteration_number order by iteration_number) "
+            "as numbers from mason_pm_validation_iterations group by 1, 2, 3"
         )
         for row in rows:
             assert row["numbers"] == list(range(1, len(row["numbers"]) + 1)) and len(row["numbers"]) <= 5, row
