@@ -256,3 +256,16 @@ def test_autofix__runs_those_asked_one_after_the_other(make_gate: MakeGate, tree
     stopped = Stop()
     stopped.set("over")
     assert gate.autofix(tree, [LINT], stopped) == []
+
+
+def test_run__byte_code_of_an_earlier_state_is_not_believed(make_gate: MakeGate, tree: Path) -> None:
+    module = tree / "answer.py"
+    gate = make_gate(check("python3 -m compileall -q . && python3 -c 'import answer, sys; sys.exit(answer.VALUE)'"))
+
+    def judged(value: int) -> CheckStatus:
+        module.write_text(f"VALUE = {value}\n")
+        os.utime(module, (1_000_000_000, 1_000_000_000))
+        return gate.run(tree, (TEST,), Stop())[0].status
+
+    assert judged(1) is CheckStatus.FAIL
+    assert judged(0) is CheckStatus.PASS
