@@ -14,6 +14,7 @@ from uuid import UUID
 import click
 
 from app.errors import Cancelled, MasonError
+from app.log import Redactor, set_up_logging
 
 if TYPE_CHECKING:
     from app.process import Stop
@@ -51,7 +52,7 @@ def main(verbose: bool) -> None:
     Exit codes: 0 all passed or nothing to do, 1 an item failed, 2 bad usage or configuration, 3 database or forge
     unreachable, 4 cancelled, 70 a bug.
     """
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    set_up_logging(Redactor(()), level=logging.DEBUG if verbose else logging.WARNING)
 
 
 @main.command()

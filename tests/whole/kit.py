@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,6 +174,24 @@ class Project:
     def sql(self, statement: str, *values: object) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(statement, values)
+
+    @contextmanager
+    def watching(self, table: str, condition: str) -> Iterator[Callable[[], None]]:
+        """Something to call that waits until a row of the table is written for which this holds (``new.…``)."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(
+                "create function tell() returns trigger language plpgsql as"
+                f" $$ begin if {condition} then perform pg_notify('seen', ''); end if; return null; end $$"
+            )
+            connection.execute(
+                f"create trigger tell after insert or update on {table} for each row execute function tell()"
+            )
+            connection.execute("listen seen")
+
+            def wait() -> None:
+                assert list(connection.notifies(timeout=LONG, stop_after=1)), f"{condition} was never written"
+
+            yield wait
 
     def item(self, item: UUID) -> dict[str, Any]:
         (row,) = self.rows("select * from mason_pm_backlog_items where id = %s", item)

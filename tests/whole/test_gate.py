@@ -93,7 +93,9 @@ def test_gate__a_check_the_repository_does_not_have_is_skipped(make_project: Mak
     assert project.run_one().verdict is Verdict.COMPLETED
     shown = project.progress(item)
     assert shown
-    assert [shown[f"validation_{name}"] for name in ("typescript", "eslint", "build", "tests")] == ["skipped"] * 3 + ["pass"]
+    assert [shown[f"validation_{name}"] for name in ("typescript", "eslint", "build", "tests")] == ["skipped"] * 3 + [
+        "pass"
+    ]
 
 
 def test_gate__what_the_branch_says_about_checks_does_not_count(project: Project) -> None:
@@ -162,7 +164,9 @@ def test_gate__a_failing_smoke_test_is_a_warning_and_runs_only_when_asked_for(
 
 def test_final_gate__catches_what_passes_only_in_the_tree_that_the_agent_left(make_project: MakeProject) -> None:
     """An ignored file makes the check pass in the work tree; the commit does not carry it."""
-    project = make_project({".gitignore": "cache/\n"}, mason_yml=policy({"test": "! test -f src/new.txt || test -f cache/ok"}))
+    project = make_project(
+        {".gitignore": "cache/\n"}, mason_yml=policy({"test": "! test -f src/new.txt || test -f cache/ok"})
+    )
     item = project.approve(prd("Add `src/new.txt`."))
     outcome = project.run_one(**project.agent(implement="mkdir cache; touch cache/ok; echo x > src/new.txt"))
     assert (outcome.verdict, project.branches()) == (Verdict.REJECTED, [])
