@@ -64,6 +64,8 @@ def prepare(work: ItemWork, tree: Tree) -> CheckResult | None:
     What it leaves behind is not part of the item's work.
     """
     work.check_stop()
+    if work.run.gate.toolchain.install is None:
+        return None
     before = tree.snapshot()
     failure = work.run.gate.prepare(tree.path, work.stop)
     work.check_stop()

@@ -24,7 +24,8 @@ class GitTree:
     """A plain directory that is read through a git directory and an index elsewhere (implements `Tree`).
 
     The ``.git`` in it is for the tools alone and never read here. Submodules stay as they are in ``start``: their
-    directories are empty, and what is put there is not part of the work.
+    directories are empty, and what is put there is not part of the work. ``indexed`` is the git tree that the index
+    holds, empty while that is unknown: a tree in which nothing changed is read by one process.
     """
 
     git: Git
@@ -32,6 +33,7 @@ class GitTree:
     start: str
     branch: str
     forgotten: frozenset[str] = field(default=frozenset())
+    indexed: str = field(default="", init=False)
 
     def check_out(self, content: str) -> None:
         """Write the files of a git tree or commit into the new, empty directory. Raises GitFailed."""
@@ -61,6 +63,9 @@ class GitTree:
         self._ensure_directory()
         remove_special_files(self.path)
         touched = self._touched()
+        if self.indexed and not touched:
+            return self.indexed
+        self.indexed = ""  # until the index has taken everything in
         standing = Standing(self.path)
         here = [path for path in touched if standing.holds(path)]
         gone = [path for path in touched if not standing.holds(path)]
@@ -68,11 +73,15 @@ class GitTree:
             self.git.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
         if here:
             self.git.run("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=_lines(here))
-        return self.git.output("write-tree")
+        self.indexed = self.git.output("write-tree")
+        return self.indexed
 
     def restore(self, tree: str) -> None:
         """Bring tracked and untracked (not ignored) files back to this git tree or commit. Raises GitFailed."""
-        self.snapshot()  # the index knows now what stands here, so that git only touches what differs
+        if self.snapshot() == tree:
+            return
+        # The index knows now what stands here, so that git only touches what differs.
+        self.indexed = ""
         self.git.run("read-tree", "--reset", "-u", tree)
         self._shield_submodules()
 

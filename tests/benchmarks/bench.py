@@ -31,7 +31,7 @@ from app.backlog.embedded import EmbeddedPostgres
 from app.domain import events as ev
 from app.flows.run_items import run_items
 from app.process import Stop
-from tests.unit.workspace.repositories import commit, new_repository
+from tests.unit.workspace.repositories import git, new_repository, write
 from tests.whole.kit import Project, policy
 
 INSTANT = dict.fromkeys(("typecheck", "lint", "build", "test"), "true")
@@ -81,7 +81,7 @@ class Server:
         return self._postgres.dsn
 
     def project(self, *, files: int = 20, checks: Mapping[str, Any] = INSTANT) -> Project:
-        """A repository of this many files (ten thousand bytes to the hundred), with a fresh database."""
+        """A repository of this many files of about a hundred bytes, with a fresh database."""
         self._projects += 1
         name = f"project{self._projects}"
         with psycopg.connect(self.dsn, autocommit=True) as connection:
@@ -89,11 +89,13 @@ class Server:
         dsn = make_conninfo(self.dsn, dbname=name)
         migrate.apply(dsn)
         root = self._root / name
-        repository = new_repository(root / "sample", {".github/mason.yml": policy(checks)})
+        repository = new_repository(root / "sample")
         content = {f"src/{n // 100:03}/file{n:05}.txt": f"line {n}\n" * 10 for n in range(files)}
-        for start in range(0, files, 1000):  # an argument list has a limit
-            part = list(content.items())[start : start + 1000]
-            commit(repository, dict(part), f"Files from {start}")
+        write(repository, content | {".github/mason.yml": policy(checks)})
+        git(repository, "config", "gc.auto", "0")
+        git(repository, "add", "--all")
+        git(repository, "commit", "-qm", "Everything")
+        git(repository, "gc", "--quiet")  # objects in a pack, as a clone has them
         return Project(repository=repository, dsn=dsn, root=root, patience=60)
 
 
