@@ -54,6 +54,7 @@ class Session:
         self._patience = patience
         self._opening = threading.Lock()
         self._closed = False
+        self._away = False
         for chatty in ("stamina", "psycopg.pool"):  # an outage is told once, below, in a sentence
             logging.getLogger(chatty).setLevel(logging.ERROR)
         try:
@@ -100,19 +101,27 @@ class Session:
         """Do some work on one connection, again and again while the database is away."""
         try:
             for attempt in stamina.retry_context(
-                on=_may_pass, attempts=None, timeout=self._patience, wait_initial=0.05, wait_max=5.0, wait_jitter=0.05
+                on=_may_pass,
+                attempts=None if self._patience else 1,
+                timeout=self._patience or None,
+                wait_initial=0.05,
+                wait_max=5.0,
+                wait_jitter=0.05,
             ):
                 with attempt:
                     again = attempt.num > 1
                     if attempt.num == 2:
                         log.warning("The database did not answer; trying again for %.0f seconds.", self._patience)
-                    self._ready(check=again)
+                    self._ready(check=again or self._away)
                     with self._pool.connection() as connection:
-                        return work(connection, again)
+                        result = work(connection, again)
+                    self._away = False
+                    return result
         except _NOT_MIGRATED as problem:
             raise NotMigrated from problem
         except psycopg.Error as problem:
-            if _may_pass(problem) or isinstance(problem, PoolClosed):
+            self._away = _may_pass(problem)  # the next call finds out at once, and does not wait for the pool to
+            if self._away or isinstance(problem, PoolClosed):
                 raise DatabaseUnreachable(f"The database did not answer: {self._sentence(problem)}") from None
             raise DatabaseRefused(f"The database refused: {self._sentence(problem)}") from None
         raise DatabaseUnreachable  # pragma: no cover - the loop returns or raises

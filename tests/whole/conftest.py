@@ -1,4 +1,7 @@
-"""``project``: the sample repository with its own fresh database. ``make_project``: one with other files or checks."""
+"""``project``: the sample repository with its own fresh database. ``make_project``: one with other files or checks.
+
+``turnstile``: where a check or an agent waits for the test.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,18 @@ from tests.whole.kit import FILES, Project, Turnstile, policy
 
 
 @pytest.fixture
-def make_project(tmp_path: Path, database: str) -> Callable[..., Project]:
+def make_project(tmp_path: Path, database: str) -> Iterator[Callable[..., Project]]:
+    made: list[Project] = []
+
     def make(files: dict[str, str] | None = None, *, mason_yml: str | None = None, branch: str = "main") -> Project:
         content = {**FILES, ".github/mason.yml": mason_yml or policy(), **(files or {})}
         repository = new_repository(tmp_path / "sample", content, branch=branch)
-        return Project(repository=repository, dsn=database, root=tmp_path)
+        made.append(Project(repository=repository, dsn=database, root=tmp_path))
+        return made[-1]
 
-    return make
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

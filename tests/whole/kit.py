@@ -14,8 +14,8 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,7 @@ class Project:
     patience: float = PATIENCE
     said: str = ""
     status: list[dict[str, Any]] = field(default_factory=list)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     # What people do
 
@@ -151,6 +152,13 @@ class Project:
         out, err = started.communicate(timeout=LONG)
         return subprocess.CompletedProcess(words, started.returncode, out, err)
 
+    def close(self) -> None:
+        """End the commands that a failed test has left."""
+        for process in self.started:
+            if process.poll() is None:
+                process.terminate()
+            process.communicate(timeout=LONG)
+
     def start_mason(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         mine = {
             "PATH": os.environ["PATH"],
@@ -161,9 +169,12 @@ class Project:
             "MASON_DATABASE_PATIENCE": str(self.patience),
         }
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
-            [MASON, *words], cwd=self.repository, env=mine | environment, text=True, start_new_session=True, **pipes
+        self.started.append(
+            subprocess.Popen(
+                [MASON, *words], cwd=self.repository, env=mine | environment, text=True, start_new_session=True, **pipes
+            )
         )
+        return self.started[-1]
 
     # What is there afterwards
 
@@ -246,28 +257,16 @@ class Running:
 
     def __init__(self, project: Project, options: dict[str, Any]) -> None:
         self.stop = Stop()
-        self._result: RunResult | None = None
-        self._problem: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, args=(project, options))
-        self._thread.start()
-
-    def _work(self, project: Project, options: dict[str, Any]) -> None:
-        try:
-            self._result = project.run(stop=self.stop, **options)
-        except BaseException as problem:
-            self._problem = problem
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._run = self._pool.submit(project.run, stop=self.stop, **options)
 
     def result(self) -> RunResult:
         """Wait for its end; raises what it raised."""
-        self._thread.join(LONG)
-        if self._problem:
-            raise self._problem
-        assert self._result, "the run did not end"
-        return self._result
+        return self._run.result(timeout=LONG)
 
     def end(self) -> None:
         self.stop.set("The test is over")
-        self._thread.join(LONG)
+        self._pool.shutdown()
 
 
 class Turnstile:
