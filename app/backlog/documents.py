@@ -24,6 +24,9 @@ Document = dict[str, Any]
 
 log = logging.getLogger("mason")
 
+_OUTPUT_SHOWN = 2000
+"""Characters at the end of a failed check's output that are stored where no finding could be read from it."""
+
 
 def clean(text: str) -> str:
     """Text that Postgres can store: no NUL, no lone surrogate; U+FFFD stands in for them."""
@@ -200,13 +203,14 @@ def iteration_document(row: IterationRow) -> Document:
 
 
 def _failures(iteration: Iteration) -> Iterable[Document]:
-    """What still failed after an iteration, with at most ten findings each."""
+    """What still failed after an iteration, with at most ten findings each, or the end of the output without any."""
     for check in iteration.gate.failures if iteration.gate else ():
         yield {
             "check": check.kind,
             "status": check.status,
             "reason": check.reason,
             "diagnostics": [str(diagnostic) for diagnostic in check.diagnostics[:10]],
+            "output": "" if check.diagnostics else check.output[-_OUTPUT_SHOWN:],
         }
     for tier in iteration.validator.failures if iteration.validator else ():
         yield {"tier": tier.tier, "findings": [f"{f.path}: {f.message}" for f in tier.findings[:10]]}
