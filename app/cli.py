@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from app.process import Stop
 
 BUG = 70
-DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+DIRECTORY = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 
 
 class Mason(click.Group):
