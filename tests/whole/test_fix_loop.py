@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_fix__one_iteration_repairs_and_is_recorded(project: Project) -> None:
 def test_fix__ends_after_five_iterations(project: Project) -> None:
     steps = [
         change("src/new.txt", f"BUG {before}\n", f"BUG {after}\n", fix=number)
-        for number, (before, after) in enumerate(zip(WORDS, WORDS[1:], strict=False), 1)
+        for number, (before, after) in enumerate(pairwise(WORDS), 1)
     ]
     item = project.approve(prd(new("src/new.txt", "BUG one"), *steps))
     outcome = project.run_one()
@@ -41,7 +42,7 @@ def test_fix__ends_after_five_iterations(project: Project) -> None:
 def test_fix__the_fifth_may_still_save_it(project: Project) -> None:
     steps = [
         change("src/new.txt", f"BUG {before}\n", f"BUG {after}\n" if number < 5 else "fine\n", fix=number)
-        for number, (before, after) in enumerate(zip(WORDS, WORDS[1:], strict=False), 1)
+        for number, (before, after) in enumerate(pairwise(WORDS), 1)
     ]
     project.approve(prd(new("src/new.txt", "BUG one"), *steps))
     outcome = project.run_one()

@@ -136,9 +136,8 @@ def test_events__tell_each_move_of_an_item(project: Project) -> None:
     moves = [(e["old_value"], e["new_value"]) for e in events if e["event_type"] == "status_changed"]
     assert moves == [("approved", "in_progress"), ("in_progress", "rejected")]
     assert [e["new_value"] for e in events if e["event_type"] == "branch_created"] == ["mason/add-a-thing"]
-    assert [e["notes"] for e in events if e["event_type"] == "note_added"][0].startswith(
-        "The unfinished work is kept: "
-    )
+    (note,) = [e["notes"] for e in events if e["event_type"] == "note_added"]
+    assert note.startswith("The unfinished work is kept: ")
 
 
 def test_status_lines__are_exactly_the_five_shapes(project: Project) -> None:
