@@ -18,7 +18,10 @@ from typing import IO
 from uuid import uuid4
 
 MARK = "MASON_PROCESS"
-"""Environment variable that marks every process of one contained command, so that its orphans can be found."""
+"""Environment variable that marks every process of one contained command: ``<pid namespace> <pid> <start> <command>``.
+
+The first three name the runner that started it, so that what a killed runner left behind can be found.
+"""
 
 OUTPUT_LIMIT = 1_000_000
 """Bytes of output that are kept: the first half and the last half of a longer one."""
@@ -140,7 +143,7 @@ def run(
     ``merge`` puts standard error into ``stdout``. ``contained`` also finds and kills processes that left the process
     group; use it for every command of an agent or a repository. Never raises for what the command does.
     """
-    mark = uuid4().hex
+    mark = f"{_runner()} {uuid4().hex}"
     started = time.monotonic()
     try:
         child = subprocess.Popen(
@@ -311,6 +314,30 @@ def kill_marked(mark: str) -> None:
     """Kill every process whose environment carries the mark, until none is left (Linux: reads ``/proc``)."""
     needle = f"{MARK}={mark}".encode()
     _kill_until_none(lambda: [pid for pid in _pids() if needle in _environ(pid)])
+
+
+def kill_orphans() -> None:
+    """Kill what contained commands of a killed runner left running: it could not do so itself (Linux)."""
+    _kill_until_none(lambda: [pid for pid in _pids() if _is_orphan(_mark(pid))])
+
+
+def _runner() -> str:
+    """This process, as the marks of its commands name it."""
+    return f"{pid_namespace()} {os.getpid()} {start_time(os.getpid())}"
+
+
+def _mark(pid: int) -> str:
+    """The mark of a process, empty when it has none."""
+    marks = (entry for entry in _environ(pid).split(b"\0") if entry.startswith(f"{MARK}=".encode()))
+    return next(marks, b"").decode("utf-8", "replace").partition("=")[2]
+
+
+def _is_orphan(mark: str) -> bool:
+    match mark.split(" "):
+        case [namespace, pid, started, _] if pid.isdecimal() and namespace == pid_namespace():
+            return start_time(int(pid)) != started
+        case _:
+            return False
 
 
 def _kill_until_none(find: Callable[[], list[int]]) -> None:

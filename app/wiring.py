@@ -84,6 +84,8 @@ def runner(
         run_directory = new_run_directory(runs_dir(settings), environ)
         workspace = GitWorkspace(request.repository, run_directory, state / "artifacts", environ)
         stack.callback(workspace.close)
+        scratch = run_directory / "agent"
+        scratch.mkdir()
         sinks: dict[str, Reporter] = {"database": StoreReporter(backlog)}
         sinks["console"] = console_reporter(console or default_console(request))
         if request.auto:
@@ -94,7 +96,7 @@ def runner(
             backlog=backlog,
             forge=LocalForge(request.repository, workspace.push, repository_name(workspace.origin_url())),
             workspace=workspace,
-            agent=chosen_agent(settings, request, environ),
+            agent=chosen_agent(settings, request, environ, scratch),
             reporter=reporter,
             make_gate=lambda toolchain, policy: make_gate(toolchain, policy, run_directory, state, environ),
             claimed_by=str(this_process()),
@@ -174,8 +176,8 @@ def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:
             backlog.close()
 
 
-def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, str]) -> Agent:
-    """The agent that was asked for; a command alone means the ``command`` adapter."""
+def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, str], scratch: Path) -> Agent:
+    """The agent that was asked for; a command alone means the ``command`` adapter. ``scratch`` is its own."""
     command = request.agent_command or settings.agent_command
     name = request.agent or ("command" if request.agent_command else settings.agent)
     try:
@@ -184,7 +186,8 @@ def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, 
         raise UsageError(f"--agent-command cannot be read: {problem}") from problem
     if name not in ADAPTERS:
         raise UsageError(f"There is no agent “{name}”; choose one of {', '.join(sorted(ADAPTERS))}")
-    return ADAPTERS[name](AgentOptions(environ=environ, command=words, pass_env=tuple(settings.pass_env.split())))
+    pass_env = tuple(settings.pass_env.split())
+    return ADAPTERS[name](AgentOptions(environ=environ, command=words, pass_env=pass_env, scratch=scratch))
 
 
 def make_gate(
@@ -211,7 +214,8 @@ def is_dead(claimed_by: str) -> bool:
 
 
 def new_run_directory(runs: Path, environ: Mapping[str, str]) -> Path:
-    """A directory name that tells whose it is; what killed runs left behind is removed first."""
+    """A directory name that tells whose it is; what killed runs left behind, running or lying, is removed first."""
+    process.kill_orphans()
     runs.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_leftovers(
         runs,
