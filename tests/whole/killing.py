@@ -29,6 +29,7 @@ from tests.unit.workspace.repositories import ENVIRONMENT, git, new_repository
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
+MASON = (sys.executable, "-c", "from app.cli import main; main()")
 
 ITEMS = {
     UUID(int=1): "passes at once",
@@ -164,9 +165,8 @@ class Scene:
 
     def start(self, dsn: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-c", "from app.cli import main; main()", "run", "--auto", "--agent-command"]
-            + [f"sh {self.directory / 'agent.sh'}", "--repository", str(self.repository)],
-            cwd=self.directory,
+            [*MASON, "run", "--auto", "--agent-command", f"sh {self.directory / 'agent.sh'}"],
+            cwd=self.repository,
             env={
                 **ENVIRONMENT,
                 "PATH": f"{self.directory / 'bin'}:{ENVIRONMENT['PATH']}",
@@ -245,15 +245,16 @@ class Scene:
         return found
 
     def state(self) -> Mapping[str, Any]:
-        """What people see in the end, without ids and times."""
+        """What people see in the end, without ids of runs and without times."""
         with psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row) as sql:
             items = sql.execute(ITEMS_SEEN, [[*ITEMS]]).fetchall()
             follow_ups = sql.execute(FOLLOW_UPS_SEEN, [[*ITEMS]]).fetchall()
             progress = sql.execute(PROGRESS_SEEN).fetchall()
         return {
-            "items": items,
+            "items": [row["status"] for row in items],
+            **{f"{row['id'].int} {column}": value for row in items for column, value in row.items()},
             "follow-ups": follow_ups,
-            "progress": progress,
+            **{f"{row['item_id'].int} shows {column}": value for row in progress for column, value in row.items()},
             "refs": self._refs(),
             "kept": sorted(path.name for path in (self.directory / "state" / "artifacts").iterdir()),
             "runs": sorted(path.name for path in (self.directory / "runs").iterdir()),
@@ -268,15 +269,17 @@ class Scene:
         return {name: tuple(lines) for name, lines in shown.items()}
 
 
+# Left out is what only the lost run knew: how many fix iterations it took to the commit that it had already pushed, and
+# each check's result on it. That they passed is sure, or the commit would not be there.
 ITEMS_SEEN = """
-select id, status, failure_reason, skip_reason, failed_base, validation_passed, validation_iterations, branch_name,
+select id, status, failure_reason, skip_reason, failed_base, validation_passed, branch_name,
        pr_url, claimed_by, heartbeat_at
 from mason_pm_backlog_items where id = any (%s) order by id
 """
 FOLLOW_UPS_SEEN = "select title, status, tags, solution from mason_pm_backlog_items where id <> all (%s) order by id"
 PROGRESS_SEEN = """
-select item_id, current_phase, current_task, checkpoint_index, jsonb_array_length(checkpoints_completed) as done,
-       validation_typescript, validation_eslint, validation_build, validation_tests, completed_at is not null as ended
+select item_id, current_phase, current_task, checkpoint_index, completed_at is not null as ended,
+       'fail' in (validation_typescript, validation_eslint, validation_build, validation_tests) as failed
 from mason_execution_progress order by item_id
 """
 
