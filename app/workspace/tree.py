@@ -16,6 +16,7 @@ from app.workspace.hazards import CACHES, Standing, remove_special_files, unhold
 from app.workspace.removal import remove
 
 SUBMODULE_MODE = "160000"
+_STORED_MODE = int(SUBMODULE_MODE, 8).to_bytes(4, "big")  # as every version of the index stores it
 _ROUNDS = 4  # removing one oddity can bring another to light, inside a repository that had a .git
 
 
@@ -121,6 +122,8 @@ class GitTree:
 
     def _shield_submodules(self) -> None:
         """Have git leave submodules alone: it must never look into a directory that poses as one."""
+        if self.git.index is None or _STORED_MODE not in self.git.index.read_bytes():
+            return  # the usual case costs no process
         staged = self.git.records("ls-files", "-z", "--stage")
         paths = [line.partition("\t")[2] for line in staged if line.startswith(SUBMODULE_MODE)]
         if paths:

@@ -175,6 +175,25 @@ def test_restore__brings_back_a_snapshot_and_leaves_ignored_files(workspace: Git
         assert (tree.path / "x.log").read_text() == "ignored"
 
 
+def test_snapshot__back_and_forth_names_each_state(workspace: GitWorkspace, base: str) -> None:
+    with workspace.tree("one", base) as tree:
+        states = []
+        for content in ("one\n", "two\n", "one\n", None):
+            if content is None:
+                (tree.path / "new.txt").unlink()
+            else:
+                (tree.path / "new.txt").write_text(content)
+            states.append(tree.snapshot())
+            assert tree.snapshot() == states[-1]
+        first, second, third, none = states
+        assert first == third
+        assert len({first, second, none}) == 3
+        for state, content in ((second, "two\n"), (second, "two\n"), (first, "one\n")):
+            tree.restore(state)
+            assert (tree.path / "new.txt").read_text() == content
+            assert tree.snapshot() == state
+
+
 def test_restore__a_change_with_the_same_size_and_time_is_seen(workspace: GitWorkspace, base: str) -> None:
     with workspace.tree("t", base) as tree:
         before = (tree.path / "a.txt").stat()
