@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from app.workspace.removal import remove
 
 SUBMODULE_MODE = "160000"
 _STORED_MODE = int(SUBMODULE_MODE, 8).to_bytes(4, "big")  # as every version of the index stores it
+_LARGE_INDEX = 200_000  # bytes: about 2,000 files
 _ROUNDS = 4  # removing one oddity can bring another to light, inside a repository that had a .git
 
 
@@ -27,6 +29,7 @@ class GitTree:
     The ``.git`` in it is for the tools alone and never read here. Submodules stay as they are in ``start``: their
     directories are empty, and what is put there is not part of the work. ``indexed`` is the git tree that the index
     holds, empty while that is unknown: a tree in which nothing changed is read by one process.
+    ``refreshed`` is the time (ns) of the index that was last refreshed.
     """
 
     git: Git
@@ -35,6 +38,7 @@ class GitTree:
     branch: str
     forgotten: frozenset[str] = field(default=frozenset())
     indexed: str = field(default="", init=False)
+    refreshed: int = field(default=0, init=False)
 
     def check_out(self, content: str) -> None:
         """Write the files of a git tree or commit into the new, empty directory. Raises GitFailed."""
@@ -115,10 +119,24 @@ class GitTree:
 
     def _listed(self) -> list[tuple[str, str]]:
         """Changed (C), deleted (R) and untracked (?) paths that are not forgotten, as (tag, path)."""
+        self._refresh()
         excluded = [argument for name in CACHES for argument in ("-x", name)]
         listing = self.git.records("ls-files", "-z", "-t", "-m", "-d", "-o", "--exclude-standard", *excluded)
         found = ((line[0], line[2:]) for line in listing)
         return [(tag, path) for tag, path in found if tag != "?" or path not in self.forgotten]
+
+    def _refresh(self) -> None:
+        """Have git note which files of a large tree are unchanged.
+
+        Otherwise it reads each file that is as young as the index, by the second, again and again.
+        """
+        if self.git.index is None:
+            return
+        index = self.git.index.stat()
+        too_soon = int(time.time()) <= int(index.st_mtime)  # the new index would be as young
+        if index.st_size >= _LARGE_INDEX and index.st_mtime_ns != self.refreshed and not too_soon:
+            self.git.run("update-index", "-q", "--refresh", allowed=(0, 1))
+            self.refreshed = self.git.index.stat().st_mtime_ns
 
     def _shield_submodules(self) -> None:
         """Have git leave submodules alone: it must never look into a directory that poses as one."""
