@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 from uuid import UUID
 
 from app.domain.results import CheckKind, CheckResult, CheckStatus, GateResult, Usage
+from app.gate.checks import Gate
 from app.ports.agent import AgentRequest, AgentResult, Role
 from app.process import Stop
 
@@ -82,24 +82,7 @@ def words_of(tree: Path) -> dict[str, str]:
     return {str(p.relative_to(tree)): p.read_text("utf-8", "replace") for p in places if p.is_file()}
 
 
-class AnyGate(Protocol):
-    """What the engine asks of a gate."""
-
-    def prepare(self, tree: Path, stop: Stop, *, base: bool = False) -> CheckResult | None: ...
-
-    def run(
-        self,
-        tree: Path,
-        kinds: Sequence[CheckKind],
-        stop: Stop,
-        on_started: Callable[[CheckKind], None],
-        on_finished: Callable[[CheckResult], None],
-    ) -> tuple[CheckResult, ...]: ...
-
-    def autofix(self, tree: Path, kinds: Sequence[CheckKind], stop: Stop) -> list[str]: ...
-
-
-class ScriptedGate:
+class ScriptedGate(Gate):
     """Judges words without starting a process, and leaves a file behind as real checks do."""
 
     def prepare(self, tree: Path, stop: Stop, *, base: bool = False) -> CheckResult | None:
@@ -110,8 +93,8 @@ class ScriptedGate:
         tree: Path,
         kinds: Sequence[CheckKind],
         stop: Stop,
-        on_started: Callable[[CheckKind], None],
-        on_finished: Callable[[CheckResult], None],
+        on_started: Callable[[CheckKind], None] = lambda _: None,
+        on_finished: Callable[[CheckResult], None] = lambda _: None,
     ) -> tuple[CheckResult, ...]:
         words = words_of(tree)
         found = flaws(words, clean="final-" in tree.name)
@@ -145,36 +128,38 @@ class Journal:
     on_step: Callable[[UUID | None], None] = lambda _: None
 
 
-class WatchedGate:
-    """Notes which commits passed every check on a clean checkout."""
+class WatchedGate(Gate):
+    """The real gate; notes which commits passed every check on a clean checkout."""
 
-    def __init__(self, gate: AnyGate, journal: Journal) -> None:
-        self._gate = gate
-        self._journal = journal
+    journal: Journal
 
     def prepare(self, tree: Path, stop: Stop, *, base: bool = False) -> CheckResult | None:
-        self._journal.on_step(None)
-        return self._gate.prepare(tree, stop, base=base)
+        self.journal.on_step(None)
+        return super().prepare(tree, stop, base=base)
 
     def run(
         self,
         tree: Path,
         kinds: Sequence[CheckKind],
         stop: Stop,
-        on_started: Callable[[CheckKind], None],
-        on_finished: Callable[[CheckResult], None],
+        on_started: Callable[[CheckKind], None] = lambda _: None,
+        on_finished: Callable[[CheckResult], None] = lambda _: None,
     ) -> tuple[CheckResult, ...]:
-        self._journal.on_step(None)
-        results = self._gate.run(tree, kinds, stop, on_started, on_finished)
-        commit = self._journal.finals.get(tree)
+        self.journal.on_step(None)
+        results = super().run(tree, kinds, stop, on_started, on_finished)
+        commit = self.journal.finals.get(tree)
         complete = {kind.value for kind in kinds} >= set(KINDS)
         if commit and complete and GateResult(checks=results).passed:
-            self._journal.passed.add(commit)
+            self.journal.passed.add(commit)
         return results
 
     def autofix(self, tree: Path, kinds: Sequence[CheckKind], stop: Stop) -> list[str]:
-        self._journal.on_step(None)
-        return self._gate.autofix(tree, kinds, stop)
+        self.journal.on_step(None)
+        return super().autofix(tree, kinds, stop)
+
+
+class WatchedScriptedGate(WatchedGate, ScriptedGate):
+    """The scripted one, watched as well."""
 
 
 Move = Callable[[Path, str, str], AgentResult]

@@ -163,7 +163,7 @@ def explore(make_world: MakeWorld, examples: int) -> None:
     )
 
 
-@pytest.mark.parametrize(("real", "examples"), [(False, 40), (True, 6)])
+@pytest.mark.parametrize(("real", "examples"), [(False, 30), (True, 6)])
 def test_runs__always_end_in_legal_states(
     tmp_path: Path, database: str, sql: psycopg.Connection[dict[str, Any]], real: bool, examples: int
 ) -> None:

@@ -31,12 +31,11 @@ from app.workspace.worktrees import GitWorkspace
 from tests.unit.workspace.repositories import ENVIRONMENT, commit, git, listing, new_repository
 from tests.whole.scripts import (
     REPOSITORY,
-    AnyGate,
     Journal,
     Script,
     ScriptedAgent,
-    ScriptedGate,
     WatchedGate,
+    WatchedScriptedGate,
     flaws,
     letters,
 )
@@ -216,9 +215,11 @@ class World:
         return result
 
     def _ports(self, workspace: WatchedWorkspace, backlog: PostgresBacklog, reporter: FanOut, run_dir: Path) -> Ports:
-        def make_gate(toolchain: Toolchain, policy: Policy) -> AnyGate:
-            real = Gate(toolchain, ENVIRONMENT, 8, run_dir / "homes", self.directory / "installs")
-            return WatchedGate(real if self.real else ScriptedGate(), self.journal)
+        def make_gate(toolchain: Toolchain, policy: Policy) -> Gate:
+            kind = WatchedGate if self.real else WatchedScriptedGate
+            gate = kind(toolchain, ENVIRONMENT, 8, run_dir / "homes", self.directory / "installs")
+            gate.journal = self.journal
+            return gate
 
         return Ports(
             backlog=backlog,
@@ -226,7 +227,7 @@ class World:
             workspace=workspace,
             agent=ScriptedAgent(self.scripts, self.journal),
             reporter=reporter,
-            make_gate=make_gate,  # type: ignore[arg-type] - it has the gate's methods
+            make_gate=make_gate,
             claimed_by=f"tester {uuid4().hex}",
             is_dead=lambda claimed_by: claimed_by == DEAD,
         )
