@@ -413,11 +413,15 @@ def host() -> str:
 
 
 def pid_namespace() -> str:
-    """The namespace in which this process's ids count: two containers on one host have two."""
+    """The number of the namespace in which this process's ids count: two containers on one host have two.
+
+    Digits alone (or ``none``), for it becomes part of a directory's name: a colon there would cut the PATH in two.
+    """
     try:
-        return os.readlink("/proc/self/ns/pid").replace(" ", "-")  # noqa: PTH115 - it points to no path
+        link = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - "pid:[4026531836]" points to no path
     except OSError:
         return "none"
+    return "".join(filter(str.isdigit, link)) or "none"
 
 
 def start_time(pid: int) -> str | None:

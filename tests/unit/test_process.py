@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -268,3 +269,7 @@ def test_kill_orphans__ends_what_a_killed_runner_left_and_nothing_else() -> None
                 runner.stdout.close()
         process.kill_orphans()
     assert not any(alive(pid) for pid in living)
+
+
+def test_pid_namespace__can_be_part_of_a_path_that_is_on_the_path() -> None:
+    assert re.fullmatch(r"\d+|none", process.pid_namespace())

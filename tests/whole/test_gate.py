@@ -185,3 +185,11 @@ def test_final_gate__what_a_check_writes_is_not_in_the_commit(make_project: Make
     project.approve_change()
     assert project.run_one().verdict is Verdict.COMPLETED
     assert project.changed("mason/add-a-thing") == ["src/new.txt"]
+
+
+def test_gate__finds_the_programs_that_the_install_step_put_into_the_tree(make_project: MakeProject) -> None:
+    install = "mkdir -p .venv/bin && echo '#!/bin/sh' > .venv/bin/own-linter && chmod +x .venv/bin/own-linter"
+    project = make_project({".gitignore": ".venv/\n"}, mason_yml=policy({"lint": "own-linter"}, install=install))
+    project.approve_change()
+    outcome = project.run_one()
+    assert outcome.verdict is Verdict.COMPLETED, outcome.reason
