@@ -123,7 +123,7 @@ def branch_of(backlog: Backlog, item: Item, approved: Sequence[Item]) -> str:
     if item.branch and item.branch in (plain_branch(item), own_branch(item)):
         return item.branch
     plain = plain_branch(item)
-    rival = any(o.id < item.id and not o.branch and plain_branch(o) == plain for o in approved)
+    rival = any(o.id < item.id and o.branch != own_branch(o) and plain_branch(o) == plain for o in approved)
     if rival or backlog.branch_owner(plain) not in (None, item.id):
         return own_branch(item)
     return plain

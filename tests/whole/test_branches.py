@@ -31,6 +31,13 @@ def test_branch__two_items_with_one_title_get_two_branches(project: Project) -> 
     assert "mason/same" in branches
 
 
+def test_branch__a_foreign_name_in_a_row_takes_no_part(project: Project) -> None:
+    items = [project.approve_change("src/a.txt", title="Same"), project.approve_change("src/b.txt", title="Same")]
+    project.sql("update mason_pm_backlog_items set branch_name = 'feature/by-hand'")
+    assert all(each.outcome.verdict is Verdict.COMPLETED for each in project.run().results)
+    assert {project.item(item)["branch_name"] for item in items} == set(project.branches())
+
+
 def test_branch__an_item_approved_again_builds_on_its_own_branch(project: Project) -> None:
     item = project.approve_change(content="first\n")
     first = project.run_one().commit
@@ -77,6 +84,7 @@ def test_branch__the_one_that_is_checked_out_is_not_changed_under_its_owner(proj
     assert "mason/add-a-thing is checked out in" in outcome.reason
     assert project.git("status", "--porcelain") == ""
     assert project.state(item) == "rejected"
+    assert project.show("refs/mason/wip/add-a-thing", "src/new.txt") == "fine"
 
 
 def test_checkout__the_users_own_is_never_touched(project: Project) -> None:
