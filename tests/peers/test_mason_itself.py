@@ -57,7 +57,8 @@ def test_mason__changes_itself(tmp_path: Path, database: str) -> None:
 
     outcome = project.run_one()
 
-    assert outcome.verdict is Verdict.COMPLETED, outcome.reason
+    failures = outcome.gate.failures if outcome.gate else ()
+    assert outcome.verdict is Verdict.COMPLETED, "\n".join([outcome.reason, *(check.output for check in failures)])
     assert outcome.gate
     ran = {check.kind: (check.status.value, check.output) for check in outcome.gate.checks}
     assert {kind.value: status for kind, (status, _) in ran.items()} == {
