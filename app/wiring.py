@@ -37,13 +37,13 @@ from app.gate.steps import Toolchain
 from app.log import Redactor, set_up_logging
 from app.ports.agent import Agent
 from app.ports.reporter import Reporter
+from app.removal import remove_leftovers
 from app.reporting import summary
 from app.reporting.console import console_reporter
 from app.reporting.fan_out import FanOut
 from app.reporting.status_lines import StatusLines
 from app.reporting.store import StoreReporter
 from app.settings import Settings, environment, runs_dir, state_dir
-from app.workspace.removal import remove_leftovers
 from app.workspace.worktrees import GitWorkspace
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.errors import GitFailed
+from app.removal import remove
 from app.workspace.git import Git, raw
 from app.workspace.gitdir import Identity, Storage, make_git_dir
 from app.workspace.hazards import CACHES, Standing, remove_special_files, unholdable
-from app.workspace.removal import remove
 
 SUBMODULE_MODE = "160000"
 _STORED_MODE = int(SUBMODULE_MODE, 8).to_bytes(4, "big")  # as every version of the index stores it

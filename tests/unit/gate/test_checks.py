@@ -15,6 +15,7 @@ from app.domain.results import CheckKind, CheckResult, CheckStatus
 from app.gate.checks import OUTPUT_KEPT, Gate
 from app.gate.steps import Check, InstallStep, Toolchain, shell
 from app.process import Stop
+from app.removal import remove
 
 LINT, BUILD, TEST, TYPES = CheckKind.LINT, CheckKind.BUILD, CheckKind.TEST, CheckKind.TYPECHECK
 MakeGate = Callable[..., Gate]
@@ -269,3 +270,13 @@ def test_run__byte_code_of_an_earlier_state_is_not_believed(make_gate: MakeGate,
 
     assert judged(1) is CheckStatus.FAIL
     assert judged(0) is CheckStatus.PASS
+
+
+@pytest.mark.parametrize("place", ["$HOME", "$TMPDIR", "."])
+def test_run__directories_deeper_than_python_can_walk(place: str, make_gate: MakeGate, tree: Path) -> None:
+    dig = "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\nos.mkdir('__pycache__')"
+    gate = make_gate(check(f'cd {place} && [ -e d ] || {sys.executable} -c "{dig}"'))
+    for _ in range(2):
+        (result,) = gate.run(tree, (TEST,), Stop())
+        assert (result.status, result.output) == (CheckStatus.PASS, "")
+    assert remove(tree, os.environ["PATH"])  # pytest itself could not
