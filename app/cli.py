@@ -14,7 +14,7 @@ from uuid import UUID
 import click
 
 from app.errors import Cancelled, MasonError
-from app.log import Redactor, set_up_logging
+from app.log import Redactor, printable, set_up_logging
 
 if TYPE_CHECKING:
     from app.process import Stop
@@ -30,11 +30,12 @@ class Mason(click.Group):
         try:
             return super().main(*args, **extra)
         except MasonError as problem:
-            click.echo(f"mason: {problem}", err=True)
+            click.echo(f"mason: {printable(str(problem))}", err=True)
             sys.exit(problem.exit_code)
         except Exception as problem:  # the named border of the command line
             logging.getLogger("mason").debug("Internal error", exc_info=True)
-            click.echo(f"mason: a bug: {type(problem).__name__}: {problem} (--verbose shows where)", err=True)
+            message = printable(f"a bug: {type(problem).__name__}: {problem} (--verbose shows where)")
+            click.echo(f"mason: {message}", err=True)
             sys.exit(BUG)
 
 

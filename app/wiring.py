@@ -34,7 +34,7 @@ from app.forge.local import LocalForge
 from app.forge.names import repository_name
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
-from app.log import Redactor, set_up_logging
+from app.log import Redactor, printable, set_up_logging
 from app.ports.agent import Agent
 from app.ports.reporter import Reporter
 from app.removal import remove_leftovers
@@ -101,7 +101,9 @@ def runner(
             make_gate=lambda toolchain, policy: make_gate(toolchain, policy, run_directory, state, environ),
             claimed_by=str(this_process()),
             is_dead=is_dead,
-            ask=None if request.auto or not sys.stdin.isatty() else lambda question: click.confirm(question, err=True),
+            ask=None
+            if request.auto or not sys.stdin.isatty()
+            else lambda question: click.confirm(printable(question), err=True),
         )
 
 

@@ -101,7 +101,9 @@ def select_items(ports: Ports, options: RunOptions) -> Selection:
 
 def wants_prd(ports: Ports, options: RunOptions, item: Item) -> bool:
     """Whether a PRD is to be written: by option, or because a person at the terminal says so, before anything runs."""
-    return options.generate_prd or (ports.ask is not None and ports.ask(f"“{item.title}” has no PRD. Write one now?"))
+    return options.generate_prd or (
+        ports.ask is not None and ports.ask(f"“{item.title[:200]}” has no PRD. Write one now?")
+    )
 
 
 def named_items(backlog: Backlog, ids: Sequence[UUID], approved: Sequence[Item]) -> list[Item]:
