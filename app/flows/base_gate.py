@@ -9,7 +9,7 @@ from app.domain.items import Item
 from app.domain.results import CheckKind, GateResult
 from app.domain.runs import Base
 from app.gate.checks import Gate
-from app.ports.workspace import Workspace
+from app.ports.workspace import ChangeKind, Tree, Workspace
 from app.process import Stop
 
 _WORDS = {
@@ -27,7 +27,13 @@ def check_base(workspace: Workspace, gate: Gate, base: Base, kinds: Sequence[Che
         if failure := gate.prepare(tree.path, stop, base=True):
             return GateResult(checks=(failure,), tree=base.commit)
         results = gate.run(tree.path, kinds, stop, lambda _: None, lambda _: None)
-        return GateResult(checks=tuple(results), tree=base.commit)
+        return GateResult(checks=results, tree=base.commit, rewritten=rewritten(workspace, tree, base.commit))
+
+
+def rewritten(workspace: Workspace, tree: Tree, commit: str) -> frozenset[str]:
+    """The files of ``commit`` that are not any more what they were when it was checked out."""
+    changes = workspace.changes(commit, tree.snapshot())
+    return frozenset(change.path for change in changes if change.kind is not ChangeKind.ADDED)
 
 
 def base_failure(base: Base, gate: GateResult) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.domain import events as ev
-from app.domain.results import CheckKind, CheckResult, GateResult
+from app.domain.results import CheckKind, CheckResult, CheckStatus, GateResult
+from app.flows.base_gate import rewritten
 from app.flows.commit_message import commit_message
 from app.flows.work import Evaluation, ItemWork
 from app.gate.diagnostics import without_new_warnings
@@ -44,10 +46,28 @@ def final_gate(work: ItemWork, commit: str) -> GateResult:
     """
     with work.ports.workspace.tree(f"final-{work.item.id}", commit, branch=work.branch) as tree:
         gate = gate_in(work, tree, commit)
+        gate = void_if_rewritten(work, gate, rewritten(work.ports.workspace, tree, commit))
         if not (gate.passed and work.run.options.smoke_test):
             return gate
         smoke = run_checks(work, tree.path, commit, (CheckKind.SMOKE,))
         return GateResult(checks=gate.checks + smoke.checks, tree=commit, seconds=gate.seconds + smoke.seconds)
+
+
+def void_if_rewritten(work: ItemWork, gate: GateResult, files: frozenset[str]) -> GateResult:
+    """Checks that changed files while they ran have judged something else than the commit: nothing has passed.
+
+    What the base's own checks do to the base's files is the repository's habit.
+    """
+    fresh = sorted(files - work.run.base_gate.rewritten)
+    if not fresh or not gate.passed:
+        return gate
+    names = ", ".join(fresh[:5]) + (f" and {len(fresh) - 5} more" if len(fresh) > 5 else "")
+    reason = f"the checks changed {names} while they ran, so what passed is not what is to be published"
+    checks = tuple(
+        replace(check, status=CheckStatus.ERROR, reason=reason) if check.status is CheckStatus.PASS else check
+        for check in gate.checks
+    )
+    return replace(gate, checks=checks, rewritten=files)
 
 
 def gate_in(work: ItemWork, tree: Tree, state: str) -> GateResult:

@@ -193,3 +193,22 @@ def test_gate__finds_the_programs_that_the_install_step_put_into_the_tree(make_p
     project.approve_change()
     outcome = project.run_one()
     assert outcome.verdict is Verdict.COMPLETED, outcome.reason
+
+
+def test_gate__a_check_that_changes_what_another_one_judges_proves_nothing(make_project: MakeProject) -> None:
+    checks = {"typecheck": "while [ ! -e $TMPDIR/go ]; do :; done; ! grep TYPO src/new.txt", "test": "sh src/tests.sh"}
+    project = make_project({"src/tests.sh": "touch $TMPDIR/go\n"}, mason_yml=policy(checks))
+    cheat = change("src/tests.sh", "touch $TMPDIR/go\n", "sed -i s/TYPO/fine/ src/new.txt; touch $TMPDIR/go\n")
+    project.approve(prd(new("src/new.txt", "TYPO\n"), cheat))
+    outcome = project.run_one()
+    assert outcome.verdict is Verdict.REJECTED
+    assert outcome.gate
+    assert "the checks changed src/new.txt while they ran" in outcome.gate.check(CheckKind.TYPECHECK).reason
+    assert project.branches() == []
+
+
+def test_gate__what_the_checks_do_to_the_base_they_may_do_to_an_item(make_project: MakeProject) -> None:
+    project = make_project({"generated.txt": "1\n"}, mason_yml=policy({"build": "date +%s%N > generated.txt"}))
+    project.approve_change()
+    assert project.run_one().verdict is Verdict.COMPLETED
+    assert project.changed("mason/add-a-thing") == ["src/new.txt"]
