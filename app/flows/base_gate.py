@@ -46,9 +46,18 @@ def base_failure(base: Base, gate: GateResult) -> str:
     )
 
 
+_BROKEN = r"fail(s|ed|ing|ures?)?|broken|breaks?|errors?|red|fix(es|ed)?|repair(s|ed)?|pass(es)? again"
+
+
 def repairs(item: Item, gate: GateResult) -> bool:
-    """Whether the item is there to repair the base: its PRD names every check that fails there."""
-    prd = item.prd or ""
-    return all(
-        re.search(rf"\b({_WORDS.get(check.kind, check.kind.value)})\b", prd, re.IGNORECASE) for check in gate.failures
-    )
+    """Whether the item is there to repair the base: of every check that fails there, its PRD says so in a sentence.
+
+    A PRD that only speaks of tests, as most do, does not count: its agent would work for nothing.
+    """
+    sentences = re.split(r"[.!?](?=\s)|\n\s*\n|\n(?=\s*[-*#|>])", f"{item.title}\n\n{item.prd or ''}"[:200_000])
+    return all(any(_says_broken(check.kind, sentence) for sentence in sentences) for check in gate.failures)
+
+
+def _says_broken(kind: CheckKind, sentence: str) -> bool:
+    words = (_WORDS.get(kind, kind.value), _BROKEN)
+    return all(re.search(rf"\b({word})\b", sentence, re.IGNORECASE) for word in words)

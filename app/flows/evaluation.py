@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,8 @@ from app.gate.diagnostics import without_new_warnings
 from app.ports.workspace import Tree
 from app.validator import validate
 
+Install = Callable[[ItemWork, Tree], CheckResult | None]
+
 
 def evaluate(work: ItemWork, tree: Tree) -> Evaluation:
     """Judge what is in the tree now. Only a commit whose final gate passed comes back as passed.
@@ -28,7 +30,7 @@ def evaluate(work: ItemWork, tree: Tree) -> Evaluation:
     work.report(ev.Validated(claim=work.claim, result=validator))
     work.evaluation = Evaluation(tree=snapshot, validator=validator)
     if validator.proceed:
-        gate = gate_in(work, tree, snapshot)
+        gate = gate_in(work, tree, snapshot, install_in_work_tree)
         tree.restore(snapshot)
         work.evaluation = Evaluation(tree=snapshot, validator=validator, gate=gate)
         if gate.passed:
@@ -45,7 +47,7 @@ def final_gate(work: ItemWork, commit: str) -> GateResult:
     The smoke test, where asked for, runs in the same checkout and blocks nothing.
     """
     with work.ports.workspace.tree(f"final-{work.item.id}", commit, branch=work.branch) as tree:
-        gate = gate_in(work, tree, commit)
+        gate = gate_in(work, tree, commit, prepare)
         gate = void_if_rewritten(work, gate, rewritten(work.ports.workspace, tree, commit))
         if not (gate.passed and work.run.options.smoke_test):
             return gate
@@ -70,19 +72,26 @@ def void_if_rewritten(work: ItemWork, gate: GateResult, files: frozenset[str]) -
     return replace(gate, checks=checks, rewritten=files)
 
 
-def gate_in(work: ItemWork, tree: Tree, state: str) -> GateResult:
+def gate_in(work: ItemWork, tree: Tree, state: str, install: Install) -> GateResult:
     """Install what the state needs, then every check of the gate. A failed install is a failed gate."""
-    if failure := prepare(work, tree):
+    if failure := install(work, tree):
         work.report(ev.CheckFinished(claim=work.claim, result=failure))
         return GateResult(checks=(failure,), tree=state, seconds=failure.seconds)
     return run_checks(work, tree.path, state, work.run.kinds)
 
 
-def prepare(work: ItemWork, tree: Tree) -> CheckResult | None:
-    """The install step, where the tree's manifests changed since its last one; the failure, if it failed.
+def install_in_work_tree(work: ItemWork, tree: Tree) -> CheckResult | None:
+    """The install step in the item's own tree, where its manifests changed since the last one."""
+    key = work.run.gate.install_key(tree.path)
+    if key == work.installed:
+        return None
+    failure = prepare(work, tree)
+    work.installed = "" if failure else key
+    return failure
 
-    What it leaves behind is not part of the item's work.
-    """
+
+def prepare(work: ItemWork, tree: Tree) -> CheckResult | None:
+    """The install step; the failure, if it failed. What it leaves behind is not part of the item's work."""
     work.check_stop()
     if work.run.gate.toolchain.install is None:
         return None

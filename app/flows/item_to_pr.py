@@ -8,7 +8,7 @@ from app.domain import events as ev
 from app.domain.plans import Plan
 from app.domain.results import Outcome, Verdict
 from app.errors import GitFailed
-from app.flows.evaluation import evaluate, prepare
+from app.flows.evaluation import evaluate, install_in_work_tree
 from app.flows.fix_loop import fix_loop
 from app.flows.waves import run_waves
 from app.flows.work import ItemWork, NoAnswer, Settled, ask_agent
@@ -133,7 +133,7 @@ def plan_waves(work: ItemWork) -> Plan:
 
 def install(work: ItemWork, tree: Tree) -> None:
     """The dependencies, before the agent starts: it may want to run the checks itself."""
-    if failure := prepare(work, tree):
+    if failure := install_in_work_tree(work, tree):
         raise work.settled(Verdict.REJECTED, f"The install step failed: {failure.reason or failure.output[-500:]}")
 
 

@@ -46,6 +46,10 @@ class Gate:
         self._scratch = scratch
         self._cache = InstallCache(toolchain.install, installs, environ) if toolchain.install else None
 
+    def install_key(self, tree: Path) -> str:
+        """What decides about the install step's products in a tree; empty when there is no such step."""
+        return self._cache.digest(tree) if self._cache else ""
+
     def prepare(self, tree: Path, stop: Stop, *, base: bool = False) -> CheckResult | None:
         """Run the install step in a tree, or copy what it made before; None when the tree is ready.
 
