@@ -14,12 +14,13 @@ from uuid import UUID
 import click
 
 from app.errors import Cancelled, MasonError
+from app.log import Redactor, printable, set_up_logging
 
 if TYPE_CHECKING:
     from app.process import Stop
 
 BUG = 70
-DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+DIRECTORY = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 
 
 class Mason(click.Group):
@@ -29,11 +30,12 @@ class Mason(click.Group):
         try:
             return super().main(*args, **extra)
         except MasonError as problem:
-            click.echo(f"mason: {problem}", err=True)
+            click.echo(f"mason: {printable(str(problem))}", err=True)
             sys.exit(problem.exit_code)
         except Exception as problem:  # the named border of the command line
             logging.getLogger("mason").debug("Internal error", exc_info=True)
-            click.echo(f"mason: a bug: {type(problem).__name__}: {problem} (--verbose shows where)", err=True)
+            message = printable(f"a bug: {type(problem).__name__}: {problem} (--verbose shows where)")
+            click.echo(f"mason: {message}", err=True)
             sys.exit(BUG)
 
 
@@ -51,7 +53,7 @@ def main(verbose: bool) -> None:
     Exit codes: 0 all passed or nothing to do, 1 an item failed, 2 bad usage or configuration, 3 database or forge
     unreachable, 4 cancelled, 70 a bug.
     """
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    set_up_logging(Redactor(()), level=logging.DEBUG if verbose else logging.WARNING)
 
 
 @main.command()

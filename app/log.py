@@ -133,7 +133,7 @@ def set_up_logging(redactor: Redactor, *, level: int = logging.WARNING, stream: 
     for handler in [handler for handler in root.handlers if isinstance(handler, _PlainHandler)]:
         root.removeHandler(handler)
     handler = _PlainHandler(stream or sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setFormatter(_PlainFormatter("%(levelname)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(level)
     for each in root.handlers:
@@ -148,6 +148,21 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
         return f"{record.msg} {record.args!r}"
+
+
+def printable(text: str) -> str:
+    """One line in which no character does anything to a terminal: rows and outputs come from strangers."""
+    return "".join(char if char.isprintable() else " " if char.isspace() else "\ufffd" for char in text)
+
+
+class _PlainFormatter(logging.Formatter):
+    """A record is one line, whatever its message holds; only its traceback has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(printable(line) for line in super().format(record).split("\n"))
 
 
 class _PlainHandler(logging.StreamHandler[TextIO]):

@@ -18,7 +18,10 @@ from typing import IO
 from uuid import uuid4
 
 MARK = "MASON_PROCESS"
-"""Environment variable that marks every process of one contained command, so that its orphans can be found."""
+"""Environment variable that marks every process of one contained command: ``<pid namespace> <pid> <start> <command>``.
+
+The first three name the runner that started it, so that what a killed runner left behind can be found.
+"""
 
 OUTPUT_LIMIT = 1_000_000
 """Bytes of output that are kept: the first half and the last half of a longer one."""
@@ -140,7 +143,7 @@ def run(
     ``merge`` puts standard error into ``stdout``. ``contained`` also finds and kills processes that left the process
     group; use it for every command of an agent or a repository. Never raises for what the command does.
     """
-    mark = uuid4().hex
+    mark = f"{_runner()} {uuid4().hex}"
     started = time.monotonic()
     try:
         child = subprocess.Popen(
@@ -313,6 +316,30 @@ def kill_marked(mark: str) -> None:
     _kill_until_none(lambda: [pid for pid in _pids() if needle in _environ(pid)])
 
 
+def kill_orphans() -> None:
+    """Kill what contained commands of a killed runner left running: it could not do so itself (Linux)."""
+    _kill_until_none(lambda: [pid for pid in _pids() if _is_orphan(_mark(pid))])
+
+
+def _runner() -> str:
+    """This process, as the marks of its commands name it."""
+    return f"{pid_namespace()} {os.getpid()} {start_time(os.getpid())}"
+
+
+def _mark(pid: int) -> str:
+    """The mark of a process, empty when it has none."""
+    marks = (entry for entry in _environ(pid).split(b"\0") if entry.startswith(f"{MARK}=".encode()))
+    return next(marks, b"").decode("utf-8", "replace").partition("=")[2]
+
+
+def _is_orphan(mark: str) -> bool:
+    match mark.split(" "):
+        case [namespace, pid, started, _] if pid.isdecimal() and namespace == pid_namespace():
+            return start_time(int(pid)) != started
+        case _:
+            return False
+
+
 def _kill_until_none(find: Callable[[], list[int]]) -> None:
     """Kill what is found, again and again: meanwhile it may fork, and dying takes its time on a busy machine."""
     deadline = time.monotonic() + _DYING
@@ -347,13 +374,22 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
 
-def kill_descendants() -> None:
-    """Kill everything that descends from this process: the last act of a runner whose commands were hostile."""
-    _kill_until_none(_descendants)
+def children() -> frozenset[int]:
+    """The processes that this one is the parent of, by id."""
+    ours = os.getpid()
+    return frozenset(pid for pid in _pids() if _parent(pid) == ours)
 
 
-def _descendants() -> list[int]:
-    parents = {pid: _parent(pid) for pid in _pids()}
+def kill_descendants(spared: frozenset[int] = frozenset()) -> None:
+    """Kill everything that descends from this process: the last act of a runner whose commands were hostile.
+
+    ``spared`` are children that were there before the runner (a database server, say); they and theirs live on.
+    """
+    _kill_until_none(lambda: _descendants(spared))
+
+
+def _descendants(spared: frozenset[int]) -> list[int]:
+    parents = {pid: _parent(pid) for pid in _pids() if pid not in spared}
     ours = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= more
@@ -377,11 +413,15 @@ def host() -> str:
 
 
 def pid_namespace() -> str:
-    """The namespace in which this process's ids count: two containers on one host have two."""
+    """The number of the namespace in which this process's ids count: two containers on one host have two.
+
+    Digits alone (or ``none``), for it becomes part of a directory's name: a colon there would cut the PATH in two.
+    """
     try:
-        return os.readlink("/proc/self/ns/pid").replace(" ", "-")  # noqa: PTH115 - it points to no path
+        link = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - "pid:[4026531836]" points to no path
     except OSError:
         return "none"
+    return "".join(filter(str.isdigit, link)) or "none"
 
 
 def start_time(pid: int) -> str | None:

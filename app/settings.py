@@ -193,7 +193,10 @@ def state_dir(settings: Settings, project: Path) -> Path:
 def runs_dir(settings: Settings) -> Path:
     """Where runs have their trees. Never inside a checkout, whose configuration files tools would pick up."""
     if settings.runs_dir:
-        return settings.runs_dir.absolute()
+        place = settings.runs_dir.absolute()
+        if ":" in str(place):  # programs of a tree go onto the PATH, where a colon separates
+            raise UsageError(f"MASON_RUNS_DIR: {place} has a colon in it, which no PATH can carry")
+        return place
     if os.geteuid() == 0:
         return ROOT_STATE / "runs"
     cache = os.environ.get("XDG_CACHE_HOME") or ""

@@ -38,17 +38,17 @@ from app.forge.local import LocalForge
 from app.forge.names import repository_name
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
-from app.log import Redactor, set_up_logging
+from app.log import Redactor, printable, set_up_logging
 from app.ports.agent import Agent
 from app.ports.backlog import Backlog
 from app.ports.reporter import Reporter
+from app.removal import remove_leftovers
 from app.reporting import summary
 from app.reporting.console import console_reporter
 from app.reporting.fan_out import FanOut
 from app.reporting.status_lines import StatusLines
 from app.reporting.store import StoreReporter
 from app.settings import Settings, environment, runs_dir, state_dir
-from app.workspace.removal import remove_leftovers
 from app.workspace.worktrees import GitWorkspace
 
 
@@ -82,11 +82,13 @@ def runner(
     process.adopt_orphans()
     keep_out_of_git(state)
     with ExitStack() as stack:
-        stack.callback(process.kill_descendants)
+        stack.callback(process.kill_descendants, process.children())
         backlog = stack.enter_context(open_backlog(settings, state))
         run_directory = new_run_directory(runs_dir(settings), environ)
         workspace = GitWorkspace(request.repository, run_directory, state / "artifacts", environ)
         stack.callback(workspace.close)
+        scratch = run_directory / "agent"
+        scratch.mkdir()
         sinks: dict[str, Reporter] = {"database": StoreReporter(backlog)}
         sinks["console"] = console_reporter(console or default_console(request))
         if request.auto:
@@ -97,12 +99,14 @@ def runner(
             backlog=backlog,
             forge=LocalForge(request.repository, workspace.push, repository_name(workspace.origin_url())),
             workspace=workspace,
-            agent=chosen_agent(settings, request, environ),
+            agent=chosen_agent(settings, request, environ, scratch),
             reporter=reporter,
             make_gate=lambda toolchain, policy: make_gate(toolchain, policy, run_directory, state, environ),
             claimed_by=str(this_process()),
             is_dead=is_dead,
-            ask=None if request.auto or not sys.stdin.isatty() else lambda question: click.confirm(question, err=True),
+            ask=None
+            if request.auto or not sys.stdin.isatty()
+            else lambda question: click.confirm(printable(question), err=True),
         )
 
 
@@ -240,8 +244,8 @@ def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:
         return backlog.add_item(item, repository=None)
 
 
-def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, str]) -> Agent:
-    """The agent that was asked for; a command alone means the ``command`` adapter."""
+def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, str], scratch: Path) -> Agent:
+    """The agent that was asked for; a command alone means the ``command`` adapter. ``scratch`` is its own."""
     command = request.agent_command or settings.agent_command
     name = request.agent or ("command" if request.agent_command else settings.agent)
     try:
@@ -250,7 +254,8 @@ def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, 
         raise UsageError(f"--agent-command cannot be read: {problem}") from problem
     if name not in ADAPTERS:
         raise UsageError(f"There is no agent “{name}”; choose one of {', '.join(sorted(ADAPTERS))}")
-    return ADAPTERS[name](AgentOptions(environ=environ, command=words, pass_env=tuple(settings.pass_env.split())))
+    pass_env = tuple(settings.pass_env.split())
+    return ADAPTERS[name](AgentOptions(environ=environ, command=words, pass_env=pass_env, scratch=scratch))
 
 
 def make_gate(
@@ -277,7 +282,8 @@ def is_dead(claimed_by: str) -> bool:
 
 
 def new_run_directory(runs: Path, environ: Mapping[str, str]) -> Path:
-    """A directory name that tells whose it is; what killed runs left behind is removed first."""
+    """A directory name that tells whose it is; what killed runs left behind, running or lying, is removed first."""
+    process.kill_orphans()
     runs.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_leftovers(
         runs,

@@ -34,14 +34,25 @@ _MOST = 10**12
 
 
 class CommandAgent:
-    """``environ`` is cut down to an allow list, to which ``pass_env`` adds names (a model key, say)."""
+    """``environ`` is cut down to an allow list, to which ``pass_env`` adds names (a model key, say).
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], pass_env: Sequence[str] = ()) -> None:
+    The files of a call lie in a directory of their own in ``scratch`` (None: where the system keeps temporary ones).
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        pass_env: Sequence[str] = (),
+        *,
+        scratch: Path | None = None,
+    ) -> None:
         if not command:
             raise UsageError("The command agent needs a command.")
         self._command = tuple(command)
         passed = {name: environ[name] for name in pass_env if name in environ}
         self._environment = base_environment(environ, passed)
+        self._scratch = scratch
 
     @property
     def name(self) -> str:
@@ -54,7 +65,9 @@ class CommandAgent:
         """
         if not request.worktree.is_dir():
             return AgentResult(error="The worktree is not there.")
-        with tempfile.TemporaryDirectory(prefix="mason-agent-", ignore_cleanup_errors=True) as directory:
+        with tempfile.TemporaryDirectory(
+            prefix="mason-agent-", dir=self._scratch, ignore_cleanup_errors=True
+        ) as directory:
             answer_file = Path(directory) / "answer.json"
             done = run(
                 self._command,

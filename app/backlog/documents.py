@@ -10,7 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -23,6 +23,9 @@ from app.ports.backlog import ItemEventRow, IterationRow, LogRow, TaskRow
 Document = dict[str, Any]
 
 log = logging.getLogger("mason")
+
+_OUTPUT_SHOWN = 2000
+"""Characters at the end of a failed check's output that are stored where no finding could be read from it."""
 
 
 def clean(text: str) -> str:
@@ -84,6 +87,7 @@ def parse_item(row: Mapping[str, Any]) -> Item:
         evidence_summary=_optional(row.get("evidence_summary")),
         branch=_optional(row.get("branch_name")),
         approved_digest=_optional(row.get("approved_digest")),
+        approved_at=_time(row.get("approved_at")),
         attempt=int(row.get("execution_attempt") or 0),
         run_id=UUID(str(row["execution_run_id"])) if row.get("execution_run_id") else None,
         failed_base=_optional(row.get("failed_base")),
@@ -97,6 +101,11 @@ def _text(value: object) -> str:
 
 def _optional(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _time(value: object) -> datetime | None:
+    """A time in ISO 8601, in whatever zone the database's session shows it, as UTC."""
+    return None if value is None else datetime.fromisoformat(str(value)).astimezone(UTC)
 
 
 def _tags(value: object) -> tuple[str, ...]:
@@ -190,13 +199,14 @@ def iteration_document(row: IterationRow) -> Document:
 
 
 def _failures(iteration: Iteration) -> Iterable[Document]:
-    """What still failed after an iteration, with at most ten findings each."""
+    """What still failed after an iteration, with at most ten findings each, or the end of the output without any."""
     for check in iteration.gate.failures if iteration.gate else ():
         yield {
             "check": check.kind,
             "status": check.status,
             "reason": check.reason,
             "diagnostics": [str(diagnostic) for diagnostic in check.diagnostics[:10]],
+            "output": "" if check.diagnostics else check.output[-_OUTPUT_SHOWN:],
         }
     for tier in iteration.validator.failures if iteration.validator else ():
         yield {"tier": tier.tier, "findings": [f"{f.path}: {f.message}" for f in tier.findings[:10]]}

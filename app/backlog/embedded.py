@@ -157,7 +157,7 @@ class EmbeddedPostgres:
         self._record.unlink(missing_ok=True)
         self._home.mkdir(mode=0o700, exist_ok=True)
         give(self._home, self._account)
-        binaries = runnable_by(self._account, find_binaries(self._bin_directory), self._root)
+        binaries = runnable_by(self._account, find_binaries(self._bin_directory))
         _stop_orphan(self._data)
         if not self._data.exists():
             self._initialise(binaries)

@@ -84,9 +84,13 @@ def _last_progress(claim: Claim, outcome: Outcome) -> Document:
     return progress_document(advance(first_progress(claim), ItemSettled(claim=claim, item=item, outcome=outcome)))
 
 
-def follow_up_id(claim: Claim) -> UUID:
-    """The same id for the same (run, item): a repetition makes no second follow-up."""
-    return uuid5(claim.run_id, str(claim.item_id))
+def follow_up_id(item: Item) -> UUID:
+    """The same id for the same approval of the same item.
+
+    A run that was killed after it made the follow-up is repeated by another one, which must not make a second; a person
+    who approves the item once more gets a new one.
+    """
+    return uuid5(item.id, f"follow-up {item.approved_at.isoformat() if item.approved_at else item.approved_digest}")
 
 
 def follow_up(claim: Claim, item: Item, outcome: Outcome) -> Document:
@@ -98,7 +102,7 @@ def follow_up(claim: Claim, item: Item, outcome: Outcome) -> Document:
     problem.append(f"Item {claim.item_id}, run {claim.run_id}, attempt {claim.attempt}.")
     tried = [_attempt(iteration) for iteration in outcome.iterations] or ["No fix iteration was reached."]
     return {
-        "id": follow_up_id(claim),
+        "id": follow_up_id(item),
         "title": title if len(title) <= _TITLE_LIMIT else title[: _TITLE_LIMIT - 1] + "…",
         "problem": "\n\n".join(problem),
         "solution": "\n\n".join([*tried, *_wish(item)]),

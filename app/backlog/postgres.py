@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool, PoolClosed
 
 from app.backlog.documents import jsonable
 from app.backlog.refusals import Refusal, explain, one_line
-from app.backlog.session import PATIENCE, Row, patiently
+from app.backlog.session import PATIENCE, Patience, Row, patiently
 from app.backlog.store import SqlBacklog
 from app.errors import DatabaseRefused, DatabaseUnreachable
 
@@ -46,7 +46,7 @@ class PostgresSession:
 
     def __init__(self, dsn: str, *, patience: float) -> None:
         self._dsn = dsn
-        self._patience = patience
+        self._patience = Patience(patience)
         self._opening = threading.Lock()
         self._closed = False
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
@@ -95,7 +95,7 @@ class PostgresSession:
 
     def _call(self, name: str, args: Mapping[str, object], again: bool) -> list[Row]:
         query = sql.SQL("select {}(%s::jsonb)").format(sql.Identifier(f"mason_{name}"))
-        self._ready(check=again)
+        self._ready(check=again or self._patience.away)
         with self._pool.connection() as connection:
             row = connection.execute(query, (json.dumps(jsonable(args), ensure_ascii=False),)).fetchone()
         return (row[0] if row else None) or []

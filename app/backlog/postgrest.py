@@ -17,7 +17,7 @@ from postgrest import DEFAULT_POSTGREST_CLIENT_HEADERS, SyncPostgrestClient
 
 from app.backlog.documents import jsonable
 from app.backlog.refusals import Refusal, explain, one_line
-from app.backlog.session import PATIENCE, Row, patiently
+from app.backlog.session import PATIENCE, Patience, Row, patiently
 from app.backlog.store import SqlBacklog
 from app.domain.supabase_keys import project_ref, read_key
 from app.errors import DatabaseRefused, DatabaseUnreachable, MasonError
@@ -78,7 +78,7 @@ class PostgrestSession:
             raise DatabaseRefused("The Supabase key holds characters that no key has: copy it again, as a whole.")
         self._url = url
         self._key = key
-        self._patience = patience
+        self._patience = Patience(patience)
         self._answered = False
         self._http = httpx.Client(
             timeout=httpx.Timeout(read, connect=connect),
@@ -121,10 +121,10 @@ class PostgrestSession:
         """Whether to try again, or after how many seconds; ``spent`` are those since the first time."""
         if isinstance(problem, Answer):
             if problem.code == _UNKNOWN_FUNCTION:
-                return _SETTLING_STEP if spent < min(_SETTLING, self._patience) else False
+                return _SETTLING_STEP if spent < min(_SETTLING, self._patience.seconds) else False
             if not problem.may_pass or problem.pause is None:
                 return problem.may_pass
-            return problem.pause if spent + problem.pause < self._patience else False
+            return problem.pause if spent + problem.pause < self._patience.seconds else False
         if isinstance(problem, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
             return False
         causes = _causes(problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -33,16 +34,45 @@ class Session(Protocol):
         """Give back every connection; later calls raise DatabaseUnreachable."""
 
 
-def patiently(work: Callable[[bool], T], *, passing: Callable[[Exception], bool | float], patience: float) -> T:
-    """Do some work, again and again for ``patience`` seconds while it raises what may pass; told whether it is again.
+class Patience:
+    """How long an outage is waited for: ``seconds`` in all, however many calls fall into it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._since: float | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether the last call found the database away."""
+        return self._since is not None
+
+    @property
+    def left(self) -> float:
+        """Seconds for which the next call is tried again; every call is tried once."""
+        spent = time.monotonic() - self._since if self._since is not None else 0.0
+        return max(self.seconds - spent, 0.0)
+
+    def found(self, away: bool) -> None:
+        """Note what a call found. Two threads may both be first: the outage then begins a moment later."""
+        self._since = (self._since or time.monotonic()) if away else None
+
+
+def patiently(work: Callable[[bool], T], *, passing: Callable[[Exception], bool | float], patience: Patience) -> T:
+    """Do some work, again and again while it raises what may pass; told whether it is again.
 
     ``passing`` says whether waiting may help, or for how many seconds to wait. What does not pass is raised as it is.
     """
+
+    def noted(problem: Exception) -> bool | float:
+        verdict = passing(problem)
+        patience.found(away=verdict is not False)
+        return verdict
+
     logging.getLogger("stamina").setLevel(logging.ERROR)  # an outage is told once, below, in a sentence
     attempts = stamina.retry_context(
-        on=passing,
-        attempts=None,
-        timeout=patience or 0.001,
+        on=noted,
+        attempts=None if patience.left else 1,
+        timeout=patience.left or None,
         wait_initial=_FIRST_WAIT,
         wait_max=_LONGEST_WAIT,
         wait_jitter=_JITTER,
@@ -50,6 +80,8 @@ def patiently(work: Callable[[bool], T], *, passing: Callable[[Exception], bool 
     for attempt in attempts:
         with attempt:
             if attempt.num == 2:
-                log.warning("The database did not answer; trying again for %.0f seconds.", patience)
-            return work(attempt.num > 1)
+                log.warning("The database did not answer; trying again for %.0f seconds.", patience.left)
+            result = work(attempt.num > 1)
+            patience.found(away=False)
+            return result
     raise AssertionError("the loop returns or raises")

@@ -29,8 +29,12 @@ def show(keep: Path | None, stop: Stop) -> int:
     """Run the demo; the exit code: 0 when its six items ended as they should, else 1, or 4 when it was stopped."""
     with place(keep) as directory:
         repository = make_repository(directory / "shop")
-        items = [read_item_file(path.read_text(encoding="utf-8")) for path in sorted((HERE / "items").glob("*.md"))]
-        click.echo(f"A sample repository with six approved items, and a Postgres of its own, in {directory}\n")
+        texts = [path.read_text(encoding="utf-8") for path in sorted((HERE / "items").glob("*.md"))]
+        items = [read_item_file(text) for text in texts]
+        click.echo(f"A sample repository with six approved items, in {directory}. Each shows one way to end:\n")
+        for item, text in zip(items, texts, strict=True):
+            click.echo(f"  {item.title}\n    {shown(text)}")
+        click.echo()
         request = wiring.RunRequest(repository=repository, auto=True, max_parallel=3)
         with wiring.throwaway_database(read_settings()) as dsn, (directory / "auto.log").open("w") as status:
             settings = Settings(
@@ -45,7 +49,14 @@ def show(keep: Path | None, stop: Stop) -> int:
         click.echo(where_to_look(directory, repository, kept=keep is not None))
     if result.cancelled:
         return 4
-    return 0 if verdicts(result) == EXPECTED else 1
+    as_expected = verdicts(result) == EXPECTED
+    click.echo("All six items ended as they should." if as_expected else "This is not how the items should have ended.")
+    return 0 if as_expected else 1
+
+
+def shown(text: str) -> str:
+    """What an item file says that it shows."""
+    return next((line.removeprefix("shows: ") for line in text.splitlines() if line.startswith("shows: ")), "")
 
 
 def verdicts(result: RunResult) -> dict[str, int]:

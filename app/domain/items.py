@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -43,6 +44,7 @@ class Item:
 
     ``attempt`` is the stored ``execution_attempt``, the N that a claim raises by one. ``failed_base`` is the base
     commit whose own checks failed when the item was last given back; it is not claimed again before that branch moves.
+    ``approved_at`` tells two approvals of one item apart; None for one from before Mason's migrations.
     """
 
     id: UUID
@@ -58,6 +60,7 @@ class Item:
     evidence_summary: str | None = None
     branch: str | None = None
     approved_digest: str | None = None
+    approved_at: datetime | None = None
     attempt: int = 0
     run_id: UUID | None = None
     failed_base: str | None = None

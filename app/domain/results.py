@@ -95,11 +95,15 @@ class CheckResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateResult:
-    """All checks of one gate run on one state of the tree (``tree``: the git tree or commit it saw)."""
+    """All checks of one gate run on one state of the tree (``tree``: the git tree or commit it saw).
+
+    ``rewritten`` are the files of that state which its own checks changed, where somebody looked.
+    """
 
     checks: tuple[CheckResult, ...]
     tree: str = ""
     seconds: float = 0.0
+    rewritten: frozenset[str] = frozenset()
 
     @property
     def passed(self) -> bool:

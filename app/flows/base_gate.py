@@ -9,7 +9,7 @@ from app.domain.items import Item
 from app.domain.results import CheckKind, GateResult
 from app.domain.runs import Base
 from app.gate.checks import Gate
-from app.ports.workspace import Workspace
+from app.ports.workspace import ChangeKind, Tree, Workspace
 from app.process import Stop
 
 _WORDS = {
@@ -27,7 +27,13 @@ def check_base(workspace: Workspace, gate: Gate, base: Base, kinds: Sequence[Che
         if failure := gate.prepare(tree.path, stop, base=True):
             return GateResult(checks=(failure,), tree=base.commit)
         results = gate.run(tree.path, kinds, stop, lambda _: None, lambda _: None)
-        return GateResult(checks=tuple(results), tree=base.commit)
+        return GateResult(checks=results, tree=base.commit, rewritten=rewritten(workspace, tree, base.commit))
+
+
+def rewritten(workspace: Workspace, tree: Tree, commit: str) -> frozenset[str]:
+    """The files of ``commit`` that are not any more what they were when it was checked out."""
+    changes = workspace.changes(commit, tree.snapshot())
+    return frozenset(change.path for change in changes if change.kind is not ChangeKind.ADDED)
 
 
 def base_failure(base: Base, gate: GateResult) -> str:
@@ -40,9 +46,18 @@ def base_failure(base: Base, gate: GateResult) -> str:
     )
 
 
+_BROKEN = r"fail(s|ed|ing|ures?)?|broken|breaks?|errors?|red|fix(es|ed)?|repair(s|ed)?|pass(es)? again"
+
+
 def repairs(item: Item, gate: GateResult) -> bool:
-    """Whether the item is there to repair the base: its PRD names every check that fails there."""
-    prd = item.prd or ""
-    return all(
-        re.search(rf"\b({_WORDS.get(check.kind, check.kind.value)})\b", prd, re.IGNORECASE) for check in gate.failures
-    )
+    """Whether the item is there to repair the base: of every check that fails there, its PRD says so in a sentence.
+
+    A PRD that only speaks of tests, as most do, does not count: its agent would work for nothing.
+    """
+    sentences = re.split(r"[.!?](?=\s)|\n\s*\n|\n(?=\s*[-*#|>])", f"{item.title}\n\n{item.prd or ''}"[:200_000])
+    return all(any(_says_broken(check.kind, sentence) for sentence in sentences) for check in gate.failures)
+
+
+def _says_broken(kind: CheckKind, sentence: str) -> bool:
+    words = (_WORDS.get(kind, kind.value), _BROKEN)
+    return all(re.search(rf"\b({word})\b", sentence, re.IGNORECASE) for word in words)

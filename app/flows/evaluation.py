@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.domain import events as ev
-from app.domain.results import CheckKind, CheckResult, GateResult
+from app.domain.results import CheckKind, CheckResult, CheckStatus, GateResult
+from app.flows.base_gate import rewritten
 from app.flows.commit_message import commit_message
 from app.flows.work import Evaluation, ItemWork
 from app.gate.diagnostics import without_new_warnings
 from app.ports.workspace import Tree
 from app.validator import validate
+
+Install = Callable[[ItemWork, Tree], CheckResult | None]
 
 
 def evaluate(work: ItemWork, tree: Tree) -> Evaluation:
@@ -26,7 +30,7 @@ def evaluate(work: ItemWork, tree: Tree) -> Evaluation:
     work.report(ev.Validated(claim=work.claim, result=validator))
     work.evaluation = Evaluation(tree=snapshot, validator=validator)
     if validator.proceed:
-        gate = gate_in(work, tree, snapshot)
+        gate = gate_in(work, tree, snapshot, install_in_work_tree)
         tree.restore(snapshot)
         work.evaluation = Evaluation(tree=snapshot, validator=validator, gate=gate)
         if gate.passed:
@@ -43,27 +47,54 @@ def final_gate(work: ItemWork, commit: str) -> GateResult:
     The smoke test, where asked for, runs in the same checkout and blocks nothing.
     """
     with work.ports.workspace.tree(f"final-{work.item.id}", commit, branch=work.branch) as tree:
-        gate = gate_in(work, tree, commit)
+        gate = gate_in(work, tree, commit, prepare)
+        gate = void_if_rewritten(work, gate, rewritten(work.ports.workspace, tree, commit))
         if not (gate.passed and work.run.options.smoke_test):
             return gate
         smoke = run_checks(work, tree.path, commit, (CheckKind.SMOKE,))
         return GateResult(checks=gate.checks + smoke.checks, tree=commit, seconds=gate.seconds + smoke.seconds)
 
 
-def gate_in(work: ItemWork, tree: Tree, state: str) -> GateResult:
+def void_if_rewritten(work: ItemWork, gate: GateResult, files: frozenset[str]) -> GateResult:
+    """Checks that changed files while they ran have judged something else than the commit: nothing has passed.
+
+    What the base's own checks do to the base's files is the repository's habit.
+    """
+    fresh = sorted(files - work.run.base_gate.rewritten)
+    if not fresh or not gate.passed:
+        return gate
+    names = ", ".join(fresh[:5]) + (f" and {len(fresh) - 5} more" if len(fresh) > 5 else "")
+    reason = f"the checks changed {names} while they ran, so what passed is not what is to be published"
+    checks = tuple(
+        replace(check, status=CheckStatus.ERROR, reason=reason) if check.status is CheckStatus.PASS else check
+        for check in gate.checks
+    )
+    return replace(gate, checks=checks, rewritten=files)
+
+
+def gate_in(work: ItemWork, tree: Tree, state: str, install: Install) -> GateResult:
     """Install what the state needs, then every check of the gate. A failed install is a failed gate."""
-    if failure := prepare(work, tree):
+    if failure := install(work, tree):
         work.report(ev.CheckFinished(claim=work.claim, result=failure))
         return GateResult(checks=(failure,), tree=state, seconds=failure.seconds)
     return run_checks(work, tree.path, state, work.run.kinds)
 
 
-def prepare(work: ItemWork, tree: Tree) -> CheckResult | None:
-    """The install step, where the tree's manifests changed since its last one; the failure, if it failed.
+def install_in_work_tree(work: ItemWork, tree: Tree) -> CheckResult | None:
+    """The install step in the item's own tree, where its manifests changed since the last one."""
+    key = work.run.gate.install_key(tree.path)
+    if key == work.installed:
+        return None
+    failure = prepare(work, tree)
+    work.installed = "" if failure else key
+    return failure
 
-    What it leaves behind is not part of the item's work.
-    """
+
+def prepare(work: ItemWork, tree: Tree) -> CheckResult | None:
+    """The install step; the failure, if it failed. What it leaves behind is not part of the item's work."""
     work.check_stop()
+    if work.run.gate.toolchain.install is None:
+        return None
     before = tree.snapshot()
     failure = work.run.gate.prepare(tree.path, work.stop)
     work.check_stop()

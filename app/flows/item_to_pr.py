@@ -7,7 +7,8 @@ from dataclasses import replace
 from app.domain import events as ev
 from app.domain.plans import Plan
 from app.domain.results import Outcome, Verdict
-from app.flows.evaluation import evaluate, prepare
+from app.errors import GitFailed
+from app.flows.evaluation import evaluate, install_in_work_tree
 from app.flows.fix_loop import fix_loop
 from app.flows.waves import run_waves
 from app.flows.work import ItemWork, NoAnswer, Settled, ask_agent
@@ -34,9 +35,11 @@ def item_to_pr(work: ItemWork) -> Outcome:
             run_waves(work, tree, plan)
             evaluate(work, tree)
             fix_loop(work, tree)
+            return publish(work)
+        except GitFailed as problem:
+            raise keep_work(work, tree, work.settled(Verdict.REJECTED, str(problem))) from problem
         except Settled as settled:
             raise keep_work(work, tree, settled) from None
-    return publish(work)
 
 
 def check_approval(work: ItemWork) -> None:
@@ -130,7 +133,7 @@ def plan_waves(work: ItemWork) -> Plan:
 
 def install(work: ItemWork, tree: Tree) -> None:
     """The dependencies, before the agent starts: it may want to run the checks itself."""
-    if failure := prepare(work, tree):
+    if failure := install_in_work_tree(work, tree):
         raise work.settled(Verdict.REJECTED, f"The install step failed: {failure.reason or failure.output[-500:]}")
 
 

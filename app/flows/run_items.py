@@ -101,7 +101,9 @@ def select_items(ports: Ports, options: RunOptions) -> Selection:
 
 def wants_prd(ports: Ports, options: RunOptions, item: Item) -> bool:
     """Whether a PRD is to be written: by option, or because a person at the terminal says so, before anything runs."""
-    return options.generate_prd or (ports.ask is not None and ports.ask(f"“{item.title}” has no PRD. Write one now?"))
+    return options.generate_prd or (
+        ports.ask is not None and ports.ask(f"“{item.title[:200]}” has no PRD. Write one now?")
+    )
 
 
 def named_items(backlog: Backlog, ids: Sequence[UUID], approved: Sequence[Item]) -> list[Item]:
@@ -123,7 +125,7 @@ def branch_of(backlog: Backlog, item: Item, approved: Sequence[Item]) -> str:
     if item.branch and item.branch in (plain_branch(item), own_branch(item)):
         return item.branch
     plain = plain_branch(item)
-    rival = any(o.id < item.id and not o.branch and plain_branch(o) == plain for o in approved)
+    rival = any(o.id < item.id and o.branch != own_branch(o) and plain_branch(o) == plain for o in approved)
     if rival or backlog.branch_owner(plain) not in (None, item.id):
         return own_branch(item)
     return plain

@@ -123,7 +123,8 @@ class Settled(Exception):
 class ItemWork:
     """One item on its way. The fields from ``instructions`` on are filled in as the story goes.
 
-    ``begin`` is the commit that the work starts from, ``evaluation`` the newest one.
+    ``begin`` is the commit that the work starts from, ``installed`` the key of what the install step last made in the
+    item's tree, ``evaluation`` the newest one.
     """
 
     run: RunContext
@@ -136,6 +137,7 @@ class ItemWork:
     context: PrdContext = field(default_factory=PrdContext)
     notes: tuple[render.TaskNote, ...] = ()
     begin: str = ""
+    installed: str = ""
     evaluation: Evaluation | None = None
     usage: Usage = field(default_factory=Usage)
     iterations: tuple[Iteration, ...] = ()

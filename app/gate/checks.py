@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shlex
 import signal
@@ -16,9 +18,10 @@ from app import process
 from app.domain.results import CheckKind, CheckResult, CheckStatus
 from app.gate.diagnostics import MAX_DIAGNOSTICS, MAX_WARNINGS, parse, plain
 from app.gate.environment import check_environment, install_environment
-from app.gate.installs import InstallCache, remove
+from app.gate.installs import InstallCache
 from app.gate.steps import Check, InstallStep, Toolchain, Words
 from app.process import Finished, Stop
+from app.removal import remove
 
 OUTPUT_KEPT = 60_000
 """Characters of a check's output that its result carries: the first and the last half. Diagnostics are read before."""
@@ -38,9 +41,14 @@ class Gate:
     ) -> None:
         self.toolchain = toolchain
         self._environ = dict(environ)
+        self._path = environ.get("PATH", os.defpath)
         self._slots = threading.Semaphore(max(slots, 1))
         self._scratch = scratch
         self._cache = InstallCache(toolchain.install, installs, environ) if toolchain.install else None
+
+    def install_key(self, tree: Path) -> str:
+        """What decides about the install step's products in a tree; empty when there is no such step."""
+        return self._cache.digest(tree) if self._cache else ""
 
     def prepare(self, tree: Path, stop: Stop, *, base: bool = False) -> CheckResult | None:
         """Run the install step in a tree, or copy what it made before; None when the tree is ready.
@@ -85,6 +93,7 @@ class Gate:
 
         if not kinds:
             return ()
+        remove_byte_code(tree, self._path)
         with self._home() as home, ThreadPoolExecutor(len(kinds), thread_name_prefix="check") as threads:
             return tuple(threads.map(one, kinds))
 
@@ -171,8 +180,28 @@ class Gate:
             (place / "tmp").mkdir()
             yield place
         finally:
-            remove(place)
+            remove(place, self._path)
 
+
+def remove_byte_code(tree: Path, search_path: str) -> None:
+    """Remove what Python has compiled in a tree, installed packages apart.
+
+    Byte code counts as fresh while its source has the same size and the same second of change: an edit that comes
+    right after a check would be judged by the code before it.
+    """
+    waiting = [str(tree)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    continue
+                if entry.name == "__pycache__":
+                    remove(Path(entry.path), search_path)
+                elif entry.name not in _NOT_OURS:
+                    waiting.append(entry.path)
+
+
+_NOT_OURS = frozenset({".git", ".venv", "node_modules"})
 
 _NOT_FOUND = re.compile(
     r"(?m)^(?:"

@@ -86,24 +86,33 @@ def one_line(lines: Lines) -> Iterator[tuple[int, Found]]:
 
 _ESLINT_FILE = re.compile(r"(?P<path>[^\s:][^:]{0,300}\.\w{1,8})$")
 _ESLINT_LINE = re.compile(r"\s+(\d{1,7}):(\d{1,7})\s+(error|warning)\s+(\S.*)$")
+_ESLINT_RULE = re.compile(r".*  (?P<rule>(?:@[\w-]{1,100}/)?[\w-]{1,100}/[\w-]{1,100})$")
 
 
 def eslint_stylish(lines: Lines) -> Iterator[tuple[int, Found]]:
-    """A file on one line, below it ``  12:5  error  Message  rule``, the rule set apart by two spaces."""
+    """A file on one line, below it ``  12:5  error  Message  rule``, the rule set apart by two spaces.
+
+    A plugin's message may go on over many lines, blank ones and a code frame among them: its rule follows the last.
+    """
     path = ""
+    found: dict[int, Found] = {}
+    unfinished: int | None = None
     for index, line in enumerate(lines):
-        if match := _ESLINT_FILE.match(line):
-            path = match["path"]
+        if unfinished is not None and (match := _ESLINT_RULE.match(line)):
+            found[unfinished] = found[unfinished]._replace(code=match["rule"])
+            unfinished = None
+        elif match := _ESLINT_FILE.match(line):
+            path, unfinished = match["path"], None
         elif path and (match := _ESLINT_LINE.match(line)):
             message, _, rule = match[4].rstrip().rpartition("  ")
             if not message or " " in rule.strip():
                 message, rule = match[4], ""
-            yield (
-                index,
-                Found(path, int(match[1]), message.strip(), int(match[2]), _severity(match[3]), rule.strip()),
-            )
-        elif not line.strip():
-            path = ""
+            place = (path, int(match[1]), message.strip(), int(match[2]))
+            found[index] = Found(*place, severity=_severity(match[3]), code=rule.strip())
+            unfinished = None if rule else index
+        elif line.startswith("✖ ") or (unfinished is None and not line.strip()):
+            path, unfinished = "", None
+    yield from found.items()
 
 
 _ARROW = re.compile(r"\s*-->\s(?P<path>[^:]{1,300}):(?P<line>\d{1,7}):(?P<column>\d{1,7})$")

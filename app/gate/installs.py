@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from uuid import uuid4
 from app import process
 from app.gate.steps import InstallStep
 from app.process import Stop
+from app.removal import remove
 
 _COPY_TIMEOUT = 600.0
 
@@ -52,7 +52,7 @@ class InstallCache:
         except OSError:  # another gate was first: its entry is as good
             pass
         finally:
-            remove(fresh)
+            remove(fresh, self._environ["PATH"])
 
     def use(self, digest: str, tree: Path, stop: Stop) -> bool:
         """Replace the tree's directories by the entry's; whether there was an entry and it is now in place."""
@@ -62,7 +62,7 @@ class InstallCache:
         for name in self._step.produces:
             if not _inside(tree, tree / name):
                 return False
-            remove(tree / name)
+            remove(tree / name, self._environ["PATH"])
         return self._copy(entry, tree, stop)
 
     def _copy(self, source: Path, target: Path, stop: Stop) -> bool:
@@ -78,7 +78,7 @@ class InstallCache:
             words = ("cp", *options, "--", str(source / name), str(target / name))
             done = process.run(words, cwd=target, env=self._environ, timeout=_COPY_TIMEOUT, stop=stop)
             if not done.ok:
-                remove(target / name)
+                remove(target / name, self._environ["PATH"])
                 return False
         return True
 
@@ -98,16 +98,3 @@ def _content(tree: Path, name: str) -> bytes:
 def _inside(tree: Path, path: Path) -> bool:
     """Whether no directory on the way to ``path`` is a link that leads out of the tree."""
     return path.parent.resolve().is_relative_to(tree.resolve())
-
-
-def remove(path: Path) -> None:
-    """Remove a file, link or directory, whatever the permissions inside (module caches are read-only)."""
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-        return
-    for parent, directories, _ in os.walk(path):
-        for name in directories:
-            child = Path(parent, name)
-            if not child.is_symlink():
-                child.chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)

@@ -128,7 +128,7 @@ class Backlog(Protocol):
         """Store a generated PRD with its time and digest it anew (contracts §1, Approval digest)."""
 
     def create_follow_up(self, claim: Claim, item: Item, outcome: Outcome) -> UUID | None:
-        """A new item for a person (contracts §3), the same one for the same (run, item); None when the fence fell."""
+        """A new item for a person (contracts §3), one for each approval of an item; None when the fence fell."""
 
     def save_progress(self, rows: Sequence[Progress]) -> None:
         """Write the newest state of each row, as an update, or an upsert where no row matched; never past the fence."""

@@ -48,6 +48,9 @@ _PASSED = {
 }
 _ERROR_NOUN = {CheckKind.TYPECHECK: "type errors", CheckKind.LINT: "lint errors", CheckKind.BUILD: "build errors"}
 
+_DIAGNOSTICS = 10
+"""Findings of a failed check that its row carries: as many as an iteration's."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogText:
@@ -168,6 +171,8 @@ def _check(result: CheckResult, *, recorded_only: bool) -> LogText:
     errors = sum(d.severity is Severity.ERROR for d in result.diagnostics)
     if errors:
         metadata["error_count"] = errors
+    if result.diagnostics:
+        metadata["diagnostics"] = [str(diagnostic) for diagnostic in result.diagnostics[:_DIAGNOSTICS]]
     noun = _ERROR_NOUN.get(result.kind, "failures")
     why = result.reason or (f"{errors} {noun[:-1] if errors == 1 else noun} found" if errors else "")
     message = f"{_SUBJECT[result.kind]} failed" + (f": {why}" if why else "")

@@ -9,8 +9,8 @@ In scope is
 - the lock file of a manifest in scope, in its directory or above. A manifest itself (``package.json``) has to be named:
   it says what is installed and what the checks are.
 
-Another change of an existing file fails, another new file is a warning. A PRD that names no file is compared with
-nothing. Whatever it says, some things need their exact path in it, and some nothing can allow: see ``forbidden``.
+Another change of an existing file fails, another new file is a warning. A PRD that names no file leaves all but the
+manifests open. Whatever it says, some things need their exact path in it, and some nothing can allow: ``forbidden``.
 """
 
 from __future__ import annotations
@@ -84,7 +84,11 @@ def _judge(change: Change, named: frozenset[str], in_scope: set[str], protected:
         return None
     if why := allowed_only_by_name(change, protected):
         return _error(change, f"{change.path} {why}, and the PRD does not name it")
-    if not named or change.path in in_scope:
+    if change.path in in_scope:
+        return None
+    if posixpath.basename(change.path) in LOCK_FILES:
+        return _error(change, f"{change.path} says what is installed and checked, and the PRD does not name it")
+    if not named:
         return None
     if change.kind is ChangeKind.ADDED:
         message = f"{change.path} is new, and lies beside nothing that the PRD names"

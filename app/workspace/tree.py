@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.errors import GitFailed
+from app.removal import remove
 from app.workspace.git import Git, raw
 from app.workspace.gitdir import Identity, Storage, make_git_dir
 from app.workspace.hazards import CACHES, Standing, remove_special_files, unholdable
-from app.workspace.removal import remove
 
 SUBMODULE_MODE = "160000"
+_STORED_MODE = int(SUBMODULE_MODE, 8).to_bytes(4, "big")  # as every version of the index stores it
+_LARGE_INDEX = 200_000  # bytes: about 2,000 files
 _ROUNDS = 4  # removing one oddity can bring another to light, inside a repository that had a .git
 
 
@@ -24,7 +27,9 @@ class GitTree:
     """A plain directory that is read through a git directory and an index elsewhere (implements `Tree`).
 
     The ``.git`` in it is for the tools alone and never read here. Submodules stay as they are in ``start``: their
-    directories are empty, and what is put there is not part of the work.
+    directories are empty, and what is put there is not part of the work. ``indexed`` is the git tree that the index
+    holds, empty while that is unknown: a tree in which nothing changed is read by one process.
+    ``refreshed`` is the time (ns) of the index that was last refreshed.
     """
 
     git: Git
@@ -32,6 +37,8 @@ class GitTree:
     start: str
     branch: str
     forgotten: frozenset[str] = field(default=frozenset())
+    indexed: str = field(default="", init=False)
+    refreshed: int = field(default=0, init=False)
 
     def check_out(self, content: str) -> None:
         """Write the files of a git tree or commit into the new, empty directory. Raises GitFailed."""
@@ -61,6 +68,9 @@ class GitTree:
         self._ensure_directory()
         remove_special_files(self.path)
         touched = self._touched()
+        if self.indexed and not touched:
+            return self.indexed
+        self.indexed = ""  # until the index has taken everything in
         standing = Standing(self.path)
         here = [path for path in touched if standing.holds(path)]
         gone = [path for path in touched if not standing.holds(path)]
@@ -68,11 +78,15 @@ class GitTree:
             self.git.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
         if here:
             self.git.run("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=_lines(here))
-        return self.git.output("write-tree")
+        self.indexed = self.git.output("write-tree")
+        return self.indexed
 
     def restore(self, tree: str) -> None:
         """Bring tracked and untracked (not ignored) files back to this git tree or commit. Raises GitFailed."""
-        self.snapshot()  # the index knows now what stands here, so that git only touches what differs
+        if self.snapshot() == tree:
+            return
+        # The index knows now what stands here, so that git only touches what differs.
+        self.indexed = ""
         self.git.run("read-tree", "--reset", "-u", tree)
         self._shield_submodules()
 
@@ -105,13 +119,29 @@ class GitTree:
 
     def _listed(self) -> list[tuple[str, str]]:
         """Changed (C), deleted (R) and untracked (?) paths that are not forgotten, as (tag, path)."""
+        self._refresh()
         excluded = [argument for name in CACHES for argument in ("-x", name)]
         listing = self.git.records("ls-files", "-z", "-t", "-m", "-d", "-o", "--exclude-standard", *excluded)
         found = ((line[0], line[2:]) for line in listing)
         return [(tag, path) for tag, path in found if tag != "?" or path not in self.forgotten]
 
+    def _refresh(self) -> None:
+        """Have git note which files of a large tree are unchanged.
+
+        Otherwise it reads each file that is as young as the index, by the second, again and again.
+        """
+        if self.git.index is None:
+            return
+        index = self.git.index.stat()
+        too_soon = int(time.time()) <= int(index.st_mtime)  # the new index would be as young
+        if index.st_size >= _LARGE_INDEX and index.st_mtime_ns != self.refreshed and not too_soon:
+            self.git.run("update-index", "-q", "--refresh", allowed=(0, 1))
+            self.refreshed = self.git.index.stat().st_mtime_ns
+
     def _shield_submodules(self) -> None:
         """Have git leave submodules alone: it must never look into a directory that poses as one."""
+        if self.git.index is None or _STORED_MODE not in self.git.index.read_bytes():
+            return  # the usual case costs no process
         staged = self.git.records("ls-files", "-z", "--stage")
         paths = [line.partition("\t")[2] for line in staged if line.startswith(SUBMODULE_MODE)]
         if paths:

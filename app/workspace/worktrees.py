@@ -14,12 +14,12 @@ from uuid import uuid4
 from app.domain.runs import Base
 from app.errors import GitFailed
 from app.ports.workspace import Change, Start, Tree
+from app.removal import remove
 from app.workspace import compare
 from app.workspace.git import Git
 from app.workspace.gitdir import MASON, Identity, make_git_dir
 from app.workspace.merging import Committer
 from app.workspace.push import push_branch, push_wip
-from app.workspace.removal import remove
 from app.workspace.source import Source
 from app.workspace.tree import GitTree
 

@@ -648,6 +648,21 @@ def test_create_follow_up__is_one_before_and_after_settling(store: Backlog, give
     assert given.one("select count(*) as n from mason_pm_backlog_items")["n"] == 2
 
 
+def test_create_follow_up__is_one_for_an_approval_whichever_run_makes_it(store: Backlog, given: Given) -> None:
+    failed = outcome(Verdict.REJECTED)
+    lost = given.claimed()
+    first = store.create_follow_up(lost.claim, lost.item, failed)
+    store.dead_claims(lambda _: True)
+    (item,) = store.items([lost.item.id])
+    repeated = given.claim(item)
+    assert store.create_follow_up(repeated.claim, repeated.item, failed) == first
+    assert store.settle(repeated.claim, failed)
+    given.sql.execute("update mason_pm_backlog_items set status = 'approved' where id = %s", (item.id,))
+    (again,) = store.items([item.id])
+    approved_again = given.claim(again)
+    assert store.create_follow_up(approved_again.claim, approved_again.item, failed) not in (None, first)
+
+
 # -- reports ---------------------------------------------------------------------------------------------------------
 
 

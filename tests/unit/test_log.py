@@ -148,3 +148,19 @@ def test_set_up_logging__wrong_arguments_stop_nobody(root: logging.Logger) -> No
     set_up_logging(Redactor(["secret-token"]), stream=stream)
     logging.getLogger("mason.test").warning("%d items", "secret-token")
     assert stream.getvalue() == f"WARNING: %d items ('{MASK}',)\n"
+
+
+def test_set_up_logging__nothing_in_a_message_reaches_the_terminal(root: logging.Logger) -> None:
+    stream = io.StringIO()
+    set_up_logging(Redactor([]), stream=stream)
+    log = logging.getLogger("mason.test")
+    log.warning("%s", "title\x1b[2J\x07\r\nERROR: forged \u202e“é”")
+    try:
+        raise ValueError("\x1b]0;owned\x07")
+    except ValueError:
+        log.exception("failed")
+    first, *rest = stream.getvalue().splitlines()
+    assert first == "WARNING: title\ufffd[2J\ufffd  ERROR: forged \ufffd“é”"
+    assert rest[0] == "ERROR: failed"
+    assert "\x1b" not in stream.getvalue()
+    assert "\x07" not in stream.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -222,3 +223,53 @@ def test_kill_descendants__finds_even_orphans_without_the_mark(tmp_path: Path) -
     words = [sys.executable, "-c", HOSTILE, ENVIRON["PATH"], str(tmp_path)]
     done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=True)
     assert not alive(int(done.stdout))
+
+
+SPARING = """
+import subprocess
+from app import process
+server = subprocess.Popen(["sh", "-c", "sleep 600 & wait"])
+before = process.children()
+command = subprocess.Popen(["sleep", "600"])
+process.kill_descendants(before)
+print(before == {server.pid}, server.poll(), process.start_time(command.pid))
+process.kill_descendants()
+server.wait()
+"""
+
+
+def test_kill_descendants__spares_children_that_were_there_before() -> None:
+    words = [sys.executable, "-c", SPARING]
+    done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True None None\n"
+
+
+def test_kill_orphans__ends_what_a_killed_runner_left_and_nothing_else() -> None:
+    script = (
+        "import sys; from pathlib import Path; from app import process\n"
+        "command = ['sh', '-c', 'setsid sleep 600 & echo $$ $!; wait']\n"
+        "tell = lambda data: (sys.stdout.buffer.write(data), sys.stdout.flush())\n"
+        "process.run(command, cwd=Path('/'), env={'PATH': '/usr/bin:/bin'}, timeout=60, contained=True, on_output=tell)"
+    )
+    command = [sys.executable, "-c", script]
+    runners = [subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) for _ in range(2)]
+    left, living = ([int(pid) for pid in runner.stdout.readline().split()] for runner in runners if runner.stdout)
+    try:
+        runners[0].kill()
+        runners[0].wait()
+        assert all(alive(pid) for pid in (*left, *living))
+        process.kill_orphans()
+        assert not any(alive(pid) for pid in left)
+        assert all(alive(pid) for pid in living)
+    finally:
+        runners[1].kill()
+        for runner in runners:
+            runner.wait()
+            if runner.stdout:
+                runner.stdout.close()
+        process.kill_orphans()
+    assert not any(alive(pid) for pid in living)
+
+
+def test_pid_namespace__can_be_part_of_a_path_that_is_on_the_path() -> None:
+    assert re.fullmatch(r"\d+|none", process.pid_namespace())

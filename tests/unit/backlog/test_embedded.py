@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from app import process
-from app.backlog.binaries import find_binaries
+from app.backlog.binaries import find_binaries, runnable_by
 from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.unprivileged import Account, account_for_server, can_reach
 from app.errors import DatabaseUnreachable, UsageError
@@ -142,7 +142,7 @@ def test_embedded__an_orphan_of_ours_is_stopped_first(data_root: Path) -> None:
     account = account_for_server(data_root / "postgres")
     orphan = process.spawn(
         [
-            find_binaries().program("postgres"),
+            runnable_by(account, find_binaries()).program("postgres"),
             "-D",
             str(data),
             "-c",
@@ -216,10 +216,11 @@ def test_embedded__as_root_closed_programs_are_copied_once(data_root: Path, tmp_
     shutil.copytree(find_binaries().root, closed, symlinks=True)
     shutil.copytree(package.with_name(f"{package.name}.libs"), tmp_path / f"{package.name}.libs")
     tmp_path.chmod(0o700)
-    for _ in range(2):
-        with EmbeddedPostgres(data_root, bin_directory=closed / "bin", throwaway=True) as server:
-            assert ask(server.dsn, "select 1") == 1
-    assert [path.name for path in data_root.glob("install-*")] == [f"install-{find_binaries().version}"]
+    account, shared = account_for_server(data_root), data_root / "shared"
+    copies = {runnable_by(account, find_binaries(closed / "bin"), shared) for _ in range(2)}
+    assert len(copies) == len(list(shared.iterdir())) == 1
+    with EmbeddedPostgres(data_root, bin_directory=copies.pop().root / "bin", throwaway=True) as server:
+        assert ask(server.dsn, "select 1") == 1
 
 
 def test_can_reach__asks_every_directory_on_the_way(tmp_path: Path) -> None:

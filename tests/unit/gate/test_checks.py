@@ -15,6 +15,7 @@ from app.domain.results import CheckKind, CheckResult, CheckStatus
 from app.gate.checks import OUTPUT_KEPT, Gate
 from app.gate.steps import Check, InstallStep, Toolchain, shell
 from app.process import Stop
+from app.removal import remove
 
 LINT, BUILD, TEST, TYPES = CheckKind.LINT, CheckKind.BUILD, CheckKind.TEST, CheckKind.TYPECHECK
 MakeGate = Callable[..., Gate]
@@ -256,3 +257,26 @@ def test_autofix__runs_those_asked_one_after_the_other(make_gate: MakeGate, tree
     stopped = Stop()
     stopped.set("over")
     assert gate.autofix(tree, [LINT], stopped) == []
+
+
+def test_run__byte_code_of_an_earlier_state_is_not_believed(make_gate: MakeGate, tree: Path) -> None:
+    module = tree / "answer.py"
+    gate = make_gate(check("python3 -m compileall -q . && python3 -c 'import answer, sys; sys.exit(answer.VALUE)'"))
+
+    def judged(value: int) -> CheckStatus:
+        module.write_text(f"VALUE = {value}\n")
+        os.utime(module, (1_000_000_000, 1_000_000_000))
+        return gate.run(tree, (TEST,), Stop())[0].status
+
+    assert judged(1) is CheckStatus.FAIL
+    assert judged(0) is CheckStatus.PASS
+
+
+@pytest.mark.parametrize("place", ["$HOME", "$TMPDIR", "."])
+def test_run__directories_deeper_than_python_can_walk(place: str, make_gate: MakeGate, tree: Path) -> None:
+    dig = "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\nos.mkdir('__pycache__')"
+    gate = make_gate(check(f'cd {place} && [ -e d ] || {sys.executable} -c "{dig}"'))
+    for _ in range(2):
+        (result,) = gate.run(tree, (TEST,), Stop())
+        assert (result.status, result.output) == (CheckStatus.PASS, "")
+    assert remove(tree, os.environ["PATH"])  # pytest itself could not

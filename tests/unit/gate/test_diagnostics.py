@@ -38,6 +38,26 @@ ESLINT_STYLISH = """\
 ✖ 3 problems (2 errors, 1 warning)
   1 error and 0 warnings potentially fixable with the `--fix` option.
 """
+ESLINT_LONG_MESSAGE = """\
+
+/run/item/tree/src/Greeting.tsx
+  1:1  error  Parsing error: Unexpected token
+  6:5  error  Error: Calling setState synchronously within an effect can trigger cascading renders
+
+Effects are intended to synchronize state between React and external systems.
+
+/run/item/tree/src/Greeting.tsx:6:5
+  5 |   useEffect(() => {
+> 6 |     setShown(name)
+    |     ^^^^^^^^ Avoid calling setState() directly within an effect
+  7 |   }, [name])  react-hooks/set-state-in-effect
+  9:3  error  Unexpected any. Specify a different type  @typescript-eslint/no-explicit-any
+
+/run/item/tree/src/main.ts
+  2:7  error  'sum' is never reassigned. Use 'const' instead  prefer-const
+
+✖ 4 problems (4 errors, 0 warnings)
+"""
 ESLINT_UNIX = """\
 /run/item/tree/src/b.js:1:7: 'y' is assigned a value but never used. [Warning/no-unused-vars]
 /run/item/tree/src/b.js:2:1: 'foo' is not defined. [Error/no-undef]
@@ -217,6 +237,12 @@ def shown(output: str, tree: Path = TREE) -> list[str]:
                           "src/b.js:12:1 error Parsing error: Unexpected token",
                           "src/[id]/c.tsx:2:10 error @typescript-eslint/no-explicit-any Unexpected any. "
                           "Specify a different type"]),
+        (ESLINT_LONG_MESSAGE, ["src/Greeting.tsx:1:1 error Parsing error: Unexpected token",
+                               "src/Greeting.tsx:6:5 error react-hooks/set-state-in-effect Error: Calling setState "
+                               "synchronously within an effect can trigger cascading renders",
+                               "src/Greeting.tsx:9:3 error @typescript-eslint/no-explicit-any Unexpected any. "
+                               "Specify a different type",
+                               "src/main.ts:2:7 error prefer-const 'sum' is never reassigned. Use 'const' instead"]),
         (ESLINT_UNIX, ["src/b.js:1:7 warning no-unused-vars 'y' is assigned a value but never used.",
                        "src/b.js:2:1 error no-undef 'foo' is not defined."]),
         (ESLINT_COMPACT, ["src/b.js:1:7 warning no-unused-vars 'y' is assigned a value but never used.",

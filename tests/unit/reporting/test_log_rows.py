@@ -131,3 +131,10 @@ def test_log_text__a_wave_carries_its_phase() -> None:
 
 def test_log_text__an_event_of_no_kind_says_nothing() -> None:
     assert log_text(ev.Event()) is None
+
+
+def test_log_text__a_failed_check_carries_its_first_findings() -> None:
+    text = log_text(checked(CheckKind.LINT, CheckStatus.FAIL, errors=12))
+    assert text
+    assert text.metadata["error_count"] == 12
+    assert text.metadata["diagnostics"] == [f"a.ts:{line} error bad" for line in range(1, 11)]

@@ -89,7 +89,13 @@ def test_store__log_rows_are_in_the_seeds_words() -> None:
         (
             "error",
             "TypeScript check failed: 3 type errors found",
-            {**item_id, "check": "typescript", "status": "fail", "error_count": 3},
+            {
+                **item_id,
+                "check": "typescript",
+                "status": "fail",
+                "error_count": 3,
+                "diagnostics": ["a.ts:1 error bad", "a.ts:2 error bad", "a.ts:3 error bad"],
+            },
         ),
         ("info", "Starting fix iteration 1", {**item_id, "iteration": 1, "max": 5}),
     ]

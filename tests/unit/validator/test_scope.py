@@ -45,6 +45,22 @@ def test_scope__a_prd_without_files_is_compared_with_nothing() -> None:
     assert scope(modified("anything.py"), added("else/where.py")).status is TierStatus.PASS
 
 
+@pytest.mark.parametrize("path", ["package.json", "packages/web/package.json", "pyproject.toml", "Cargo.toml"])
+def test_scope__a_manifest_has_to_be_named_even_by_a_prd_without_files(path: str) -> None:
+    assert scope(modified(path)).status is TierStatus.FAIL
+
+
+@pytest.mark.parametrize("path", ["pytest.py", "unittest/__init__.py", "tests/conftest.py", "GNUmakefile", ".cargo/x"])
+def test_scope__a_new_file_that_decides_what_a_check_runs_has_to_be_named(path: str) -> None:
+    assert scope(modified("a.py"), added(path), files=("a.py", "tests/test_a.py")).status is TierStatus.FAIL
+    assert scope(modified("a.py"), added(path), files=("a.py", path)).status is TierStatus.PASS
+
+
+def test_scope__a_module_deeper_down_may_have_the_name_of_a_program() -> None:
+    assert scope(added("src/shop/build.py"), files=("src/shop/build.py", "src/shop/x.py")).status is TierStatus.PASS
+    assert scope(modified("src/shop/build.py"), files=("src/shop",)).status is TierStatus.PASS
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -14,6 +14,7 @@ from app.domain.runs import Base
 from app.errors import GitFailed, MergeConflict
 from app.ports.workspace import Change, ChangeKind, FileKind, Start
 from app.workspace.gitdir import Identity
+from app.workspace.tree import GitTree
 from app.workspace.worktrees import GitWorkspace
 from tests.unit.workspace.repositories import ENVIRONMENT, commit, git, listing, new_repository, write
 
@@ -173,6 +174,44 @@ def test_restore__brings_back_a_snapshot_and_leaves_ignored_files(workspace: Git
         tree.restore(base)
         assert not (tree.path / "new").exists()
         assert (tree.path / "x.log").read_text() == "ignored"
+
+
+def test_snapshot__back_and_forth_names_each_state(workspace: GitWorkspace, base: str) -> None:
+    with workspace.tree("one", base) as tree:
+        states = []
+        for content in ("one\n", "two\n", "one\n", None):
+            if content is None:
+                (tree.path / "new.txt").unlink()
+            else:
+                (tree.path / "new.txt").write_text(content)
+            states.append(tree.snapshot())
+            assert tree.snapshot() == states[-1]
+        first, second, third, none = states
+        assert first == third
+        assert len({first, second, none}) == 3
+        for state, content in ((second, "two\n"), (second, "two\n"), (first, "one\n")):
+            tree.restore(state)
+            assert (tree.path / "new.txt").read_text() == content
+            assert tree.snapshot() == state
+
+
+def test_snapshot__large_tree_is_refreshed_once_and_a_late_change_is_seen(tmp_path: Path, open_workspace: Open) -> None:
+    files = {f"many/file-with-a-long-name-{number:04}.txt": "same\n" for number in range(2_100)}
+    workspace = open_workspace(new_repository(tmp_path / "large", files))
+    base = workspace.pin_base(None).commit
+    with workspace.tree("t", base) as tree:
+        assert isinstance(tree, GitTree)
+        assert tree.git.index is not None
+        os.utime(tree.git.index, (1, 1))  # every file is younger: git would read them all, each time
+        assert workspace.changes(base, tree.snapshot()) == []
+        refreshed = tree.git.index.stat().st_mtime_ns
+        assert refreshed == tree.refreshed
+        assert workspace.changes(base, tree.snapshot()) == []
+        assert tree.git.index.stat().st_mtime_ns == refreshed
+        (tree.path / "many/file-with-a-long-name-0042.txt").write_text("SAME\n")
+        assert [change.path for change in workspace.changes(base, tree.snapshot())] == [
+            "many/file-with-a-long-name-0042.txt"
+        ]
 
 
 def test_restore__a_change_with_the_same_size_and_time_is_seen(workspace: GitWorkspace, base: str) -> None:

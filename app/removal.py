@@ -13,8 +13,8 @@ _TIME_LIMIT = 600.0
 def remove(path: Path, search_path: str) -> bool:
     """Remove a file or a directory with everything in it; links are not followed. Whether nothing is left of it.
 
-    ``rm`` copes with trees deeper than any path may be long. Directories that their owner may not write are opened
-    first, but only when they stood in the way.
+    ``rm``, found on ``search_path``, copes with trees deeper than any path may be long and than Python's recursion.
+    Directories that their owner may not write are opened first, but only when they stood in the way.
     """
     environment = {"PATH": search_path, "LC_ALL": "C"}
     remove_it = ["rm", "-rf", "--", str(path)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.workspace.removal import remove, remove_leftovers
+from app.removal import remove, remove_leftovers
 from tests.unit.workspace.repositories import ENVIRONMENT, listing, write
 
 PATH = ENVIRONMENT["PATH"]

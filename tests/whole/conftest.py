@@ -1,0 +1,41 @@
+"""``project``: the sample repository with its own fresh database. ``make_project``: one with other files or checks.
+
+``turnstile``: where a check or an agent waits for the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.workspace.repositories import new_repository
+from tests.whole.kit import FILES, Project, Turnstile, policy
+
+
+@pytest.fixture
+def make_project(tmp_path: Path, database: str) -> Iterator[Callable[..., Project]]:
+    made: list[Project] = []
+
+    def make(files: dict[str, str] | None = None, *, mason_yml: str | None = None, branch: str = "main") -> Project:
+        content = {**FILES, ".github/mason.yml": mason_yml or policy(), **(files or {})}
+        repository = new_repository(tmp_path / "sample", content, branch=branch)
+        made.append(Project(repository=repository, dsn=database, root=tmp_path))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def project(make_project: Callable[..., Project]) -> Project:
+    return make_project()
+
+
+@pytest.fixture
+def turnstile(tmp_path: Path) -> Iterator[Turnstile]:
+    place = Turnstile(tmp_path)
+    yield place
+    place.close()
