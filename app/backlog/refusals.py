@@ -78,13 +78,19 @@ def _broken_rule(refusal: Refusal, args: Mapping[str, object], ask: Ask) -> str:
         return ""
     for rule in rules:
         column = str(rule["column"])
-        for value in _values(args, column):
-            if len(rules) == 1 or str(value) in refusal.detail:
-                return (
-                    f"The database refused {column} = {one_line(repr(value))} in {table}: "
-                    f"its rule {constraint} asks for {one_line(str(rule['rule']))}."
-                )
+        values = list(_values(args, column))
+        in_the_row = [value for value in values if _holds(refusal.detail, value)]
+        if in_the_row or len(values) == 1:
+            return (
+                f"The database refused {column} = {one_line(repr((in_the_row or values)[0]))} in {table}: "
+                f"its rule {constraint} asks for {one_line(str(rule['rule']))}."
+            )
     return ""
+
+
+def _holds(detail: str, value: object) -> bool:
+    """Whether "Failing row contains (1, x, y)." has this value."""
+    return re.search(rf"[( ]{re.escape(str(value))}[,)]", detail) is not None
 
 
 def _values(value: object, column: str) -> Iterator[object]:

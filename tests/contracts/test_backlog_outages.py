@@ -15,7 +15,7 @@ from app.backlog import migrate
 from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.postgres import postgres_backlog
 from app.backlog.store import SqlBacklog
-from app.domain.items import Item
+from app.domain.items import Item, NewItem
 from app.domain.results import Outcome, Verdict
 from app.domain.runs import Base, Run
 from app.errors import DatabaseRefused, DatabaseUnreachable, NotMigrated
@@ -191,3 +191,9 @@ def test_closed__a_store_that_was_closed_says_so(database: str) -> None:
     store.close()
     with pytest.raises(DatabaseUnreachable):
         store.require_ready()
+
+
+def test_refused__a_broken_check_names_the_column_and_the_value(backlog: SqlBacklog) -> None:
+    item = NewItem(title="t", problem="p", solution="s", type="moonshot")
+    with pytest.raises(DatabaseRefused, match=r"refused type = 'moonshot' in mason_pm_backlog_items: .*CHECK"):
+        backlog.add_item(item, repository=None)
