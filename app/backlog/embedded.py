@@ -1,7 +1,8 @@
 """An embedded PostgreSQL: a real server from a wheel's binaries, supervised as a child (design, Embedded Postgres).
 
 One directory, ``data_root``, holds everything: ``postgres/`` (owned by the server's user: data, socket, password),
-``lock`` (held by the owner for as long as its server runs), ``connection.json`` (how others reach it, mode 0600).
+``lock`` (held by the owner for as long as its server runs), ``connection.json`` (how others reach it, mode 0600),
+``guests`` (locked shared by those others; the owner waits for them before it stops the server).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import re
 import secrets
@@ -27,6 +29,8 @@ from app.backlog.binaries import ENVIRONMENT, Binaries, find_binaries, runnable_
 from app.backlog.unprivileged import Account, account_for_server, can_reach, give
 from app.errors import DatabaseUnreachable, UsageError
 
+log = logging.getLogger("mason")
+
 SOCKET_LIMIT = 107
 """Bytes of a Unix socket's path (``sun_path``, less its final zero)."""
 
@@ -36,6 +40,7 @@ _SOCKET_PORT = 5432
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _TICK = 0.01
+_GUEST_TICK = 0.1
 _THROWAWAY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "max_wal_size=128MB")
 
 
@@ -56,6 +61,7 @@ class EmbeddedPostgres:
         self._throwaway = throwaway
         self._account: Account | None = None
         self._lock: int | None = None
+        self._guests: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._socket_directory: Path | None = None
         self._dsn = ""
@@ -95,19 +101,30 @@ class EmbeddedPostgres:
             raise
 
     def stop(self) -> None:
-        """Stop the server if it is ours (fast shutdown) and let go of the directory. Twice is once."""
+        """Stop the server if it is ours (fast shutdown) and let go of the directory. Twice is once.
+
+        An owner waits until the last process that uses its server has ended; an interrupt stops the server at once.
+        """
         self._dsn = ""
-        if self._lock is None:
-            return
-        self._record.unlink(missing_ok=True)
+        try:
+            if self._lock is not None and self._child:
+                self._see_guests_off()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._record.unlink(missing_ok=True)
         if self._child:
             _end(self._child)
             self._child = None
         if self._socket_directory:
             shutil.rmtree(self._socket_directory, ignore_errors=True)
             self._socket_directory = None
-        os.close(self._lock)
-        self._lock = None
+        for descriptor in (self._guests, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._guests = self._lock = None
 
     @property
     def _record(self) -> Path:
@@ -135,8 +152,7 @@ class EmbeddedPostgres:
         """Take the lock, or wait until its owner's server is up and use that one (False)."""
         deadline = time.monotonic() + _START_SECONDS
         while not self._take_lock():
-            if dsn := _read_record(self._record):
-                self._dsn = dsn
+            if self._become_guest():
                 return False
             if time.monotonic() > deadline:
                 raise DatabaseUnreachable(f"Another process holds {self._root} and its Postgres does not come up.")
@@ -144,14 +160,29 @@ class EmbeddedPostgres:
         return True
 
     def _take_lock(self) -> bool:
-        lock = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+        self._lock = _locked(self._root / "lock", fcntl.LOCK_EX)
+        return self._lock is not None
+
+    def _become_guest(self) -> bool:
+        """Use the owner's server. Whoever finds its record while the lock is shared is waited for."""
+        guests = _locked(self._root / "guests", fcntl.LOCK_SH)
+        if guests is None:  # the owner is about to stop it
             return False
-        self._lock = lock
-        return True
+        if dsn := _read_record(self._record):
+            self._dsn, self._guests = dsn, guests
+            return True
+        os.close(guests)
+        return False
+
+    def _see_guests_off(self) -> None:
+        """Wait for the last guest, and let no new one in."""
+        told = False
+        while (guests := _locked(self._root / "guests", fcntl.LOCK_EX)) is None:
+            if not told:
+                log.warning("Waiting for another Mason that uses the database in %s.", self._root)
+            told = True
+            time.sleep(_GUEST_TICK)
+        self._guests = guests
 
     def _start_server(self) -> None:
         self._record.unlink(missing_ok=True)
@@ -230,6 +261,17 @@ class EmbeddedPostgres:
                 break
             time.sleep(_TICK)
         raise DatabaseUnreachable(f"The embedded Postgres did not start: {_last_line(self._root / 'server.log')}")
+
+
+def _locked(path: Path, kind: int) -> int | None:
+    """A descriptor that holds the lock on a file, until it is closed; None while somebody else has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _quoted(directory: Path) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from app.domain.items import Item
 from app.domain.results import CheckKind, GateResult
 from app.domain.runs import Base
+from app.errors import GitFailed
 from app.gate.checks import Gate
 from app.ports.workspace import ChangeKind, Tree, Workspace
 from app.process import Stop
@@ -27,7 +28,11 @@ def check_base(workspace: Workspace, gate: Gate, base: Base, kinds: Sequence[Che
         if failure := gate.prepare(tree.path, stop, base=True):
             return GateResult(checks=(failure,), tree=base.commit)
         results = gate.run(tree.path, kinds, stop, lambda _: None, lambda _: None)
-        return GateResult(checks=results, tree=base.commit, rewritten=rewritten(workspace, tree, base.commit))
+        try:
+            changed = rewritten(workspace, tree, base.commit)
+        except GitFailed:  # the checks left something that git cannot read
+            changed = frozenset()
+        return GateResult(checks=results, tree=base.commit, rewritten=changed)
 
 
 def rewritten(workspace: Workspace, tree: Tree, commit: str) -> frozenset[str]:

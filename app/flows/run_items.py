@@ -13,7 +13,7 @@ from app.domain.items import Item, ItemStatus, own_branch, plain_branch
 from app.domain.policy import POLICY_PATH, Policy, parse_policy
 from app.domain.results import REQUIRED_CHECKS, CheckKind, GateResult, Outcome, Verdict
 from app.domain.runs import Base, ItemResult, Run, RunResult
-from app.errors import DatabaseUnreachable, MasonError, Unreachable, UsageError
+from app.errors import DatabaseRefused, DatabaseUnreachable, MasonError, Unreachable, UsageError
 from app.flows.base_gate import base_failure, check_base, repairs
 from app.flows.heartbeat import INTERVAL, Leases
 from app.flows.item_to_pr import item_to_pr
@@ -55,9 +55,13 @@ def run_items(ports: Ports, options: RunOptions, stop: Stop, *, heartbeat: float
     run = Run(id=uuid4(), base=selection.base, item_ids=tuple(item.id for item in selection.items))
     ports.backlog.open_run(run, repository=ports.forge.repository)
     leases = Leases(ports.backlog)
-    with leases.renewed(heartbeat):
-        works = claim_items(ports, options, run, selection, leases, stop)
-        settled = work_side_by_side(works, options.max_parallel, leases, stop)
+    try:
+        with leases.renewed(heartbeat):
+            works = claim_items(ports, options, run, selection, leases, stop)
+            settled = work_side_by_side(works, options.max_parallel, leases, stop)
+    except UsageError:  # its items were given back
+        ports.backlog.close_run(RunResult(run_id=run.id, base=run.base, cancelled=True))
+        raise
     taken = {work.item.id for work in works}
     result = RunResult(
         run_id=run.id,
@@ -136,15 +140,15 @@ def claim_items(
 ) -> list[ItemWork]:
     """Claim every item of the run, then judge the base once for all of them."""
     claimed: list[tuple[Claimed, str, Stop]] = []
-    for item, branch in zip(selection.items, selection.branches, strict=True):
-        taken = ports.backlog.claim(item, run_id=run.id, claimed_by=ports.claimed_by, branch=branch)
-        if taken is None:
-            log.warning("“%s” was taken by another runner", item.title[:200])
-            continue
-        claimed.append((taken, branch, Stop(stop)))
-        leases.hold(taken.claim, claimed[-1][2])
-    ports.reporter.report(ev.RunStarted(run=run, items=tuple(taken.item for taken, _, _ in claimed)))
     try:
+        for item, branch in zip(selection.items, selection.branches, strict=True):
+            taken = ports.backlog.claim(item, run_id=run.id, claimed_by=ports.claimed_by, branch=branch)
+            if taken is None:
+                log.warning("“%s” was taken by another runner", item.title[:200])
+                continue
+            claimed.append((taken, branch, Stop(stop)))
+            leases.hold(taken.claim, claimed[-1][2])
+        ports.reporter.report(ev.RunStarted(run=run, items=tuple(taken.item for taken, _, _ in claimed)))
         context = run_context(ports, options, run, selection, [taken for taken, _, _ in claimed], stop)
     except BaseException:
         for taken, _, _ in claimed:
@@ -236,12 +240,21 @@ def settle(work: ItemWork, outcome: Outcome) -> Outcome:
         log.warning("“%s” belongs to another runner now; nothing of it was published", work.item.title[:200])
         return outcome
     if outcome.verdict is Verdict.REJECTED:
-        outcome = replace(outcome, follow_up=backlog.create_follow_up(work.claim, work.item, outcome))
+        outcome = replace(outcome, follow_up=ask_for_a_person(work, outcome))
     work.report(ev.ItemSettled(claim=work.claim, item=work.item, outcome=outcome))
     work.ports.reporter.flush()
     if not backlog.settle(work.claim, outcome):
         return replace(outcome, verdict=Verdict.LOST, reason="The claim was lost before the end was written")
     return outcome
+
+
+def ask_for_a_person(work: ItemWork, outcome: Outcome) -> UUID | None:
+    """The follow-up item; one that the database refuses must not keep the item from its end."""
+    try:
+        return work.ports.backlog.create_follow_up(work.claim, work.item, outcome)
+    except DatabaseRefused as problem:
+        log.warning("“%s” gets no follow-up item: %s", work.item.title[:200], problem)
+        return None
 
 
 def give_back(work: ItemWork, problem: MasonError) -> Outcome:

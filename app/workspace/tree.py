@@ -16,6 +16,9 @@ from app.workspace.git import Git, raw
 from app.workspace.gitdir import Identity, Storage, make_git_dir
 from app.workspace.hazards import CACHES, Standing, remove_special_files, unholdable
 
+LARGEST_FILE = 100 << 20
+"""Bytes of a new or changed file: what GitHub takes."""
+
 SUBMODULE_MODE = "160000"
 _STORED_MODE = int(SUBMODULE_MODE, 8).to_bytes(4, "big")  # as every version of the index stores it
 _LARGE_INDEX = 200_000  # bytes: about 2,000 files
@@ -63,8 +66,12 @@ class GitTree:
         """The git tree id of everything in the tree that is not ignored, forgotten or a tool's cache.
 
         Repositories inside the tree lose their ``.git`` and count as plain files; special files, and names that git
-        cannot hold, are removed. Raises GitFailed when git cannot read the tree, a file without permission say.
+        cannot hold, are removed. Raises GitFailed when git cannot read the tree (a file without permission, say), or
+        for a new or changed file of more than 100 MiB: a sparse one costs an agent nothing, and git hours.
         """
+        return self._take_in(discard_huge=False)
+
+    def _take_in(self, *, discard_huge: bool) -> str:
         self._ensure_directory()
         remove_special_files(self.path)
         touched = self._touched()
@@ -74,6 +81,12 @@ class GitTree:
         standing = Standing(self.path)
         here = [path for path in touched if standing.holds(path)]
         gone = [path for path in touched if not standing.holds(path)]
+        for path in [path for path in here if self._is_huge(path)]:
+            if not discard_huge:
+                raise GitFailed(f"{path!r} is larger than {LARGEST_FILE >> 20} MiB, which no forge takes")
+            (self.path / path).unlink()
+            here.remove(path)
+            gone.append(path)
         if gone:
             self.git.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
         if here:
@@ -83,12 +96,18 @@ class GitTree:
 
     def restore(self, tree: str) -> None:
         """Bring tracked and untracked (not ignored) files back to this git tree or commit. Raises GitFailed."""
-        if self.snapshot() == tree:
+        if self._take_in(discard_huge=True) == tree:
             return
         # The index knows now what stands here, so that git only touches what differs.
         self.indexed = ""
         self.git.run("read-tree", "--reset", "-u", tree)
         self._shield_submodules()
+
+    def _is_huge(self, path: str) -> bool:
+        try:
+            return (self.path / path).lstat().st_size > LARGEST_FILE
+        except OSError:
+            return False
 
     def forget_untracked(self) -> None:
         """From now on, untracked files that are here are not part of the work: the install step made them."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import uuid4
 
+import pytest
+
 from app.domain.results import Verdict
+from app.errors import DatabaseRefused
 from tests.whole.kit import CHECKS, Project, Turnstile, policy
 from tests.whole.prds import change, new, prd
 
@@ -144,3 +147,29 @@ def test_items__work_side_by_side(project: Project, turnstile: Turnstile) -> Non
         turnstile.let_pass()
         result = run.result()
     assert [r.outcome.verdict for r in result.results] == [Verdict.COMPLETED] * 2
+
+
+def refuse(project: Project, when: str, condition: str) -> None:
+    """A rule of the user's own database."""
+    project.sql(
+        "create function refuse() returns trigger language plpgsql as"
+        f" $$ begin if {condition} then raise exception 'a rule of the house'; end if; return new; end $$"
+    )
+    project.sql(f"create trigger refuse before {when} on mason_pm_backlog_items for each row execute function refuse()")
+
+
+def test_failure__a_follow_up_that_the_database_refuses_holds_nothing_up(project: Project) -> None:
+    bad, good = project.approve_change(content="BUG\n"), project.approve_change("src/good.txt", title="Good one")
+    refuse(project, "insert", "new.status = 'new'")
+    project.run(max_parallel=1)
+    assert (project.state(bad), project.state(good)) == ("rejected", "completed")
+    assert project.follow_ups() == []
+
+
+def test_failure__a_claim_that_the_database_refuses_gives_the_others_back(project: Project) -> None:
+    items = [project.approve_change(title="One"), project.approve_change("src/b.txt", title="Two")]
+    refuse(project, "update", "new.title = 'Two' and new.status = 'in_progress'")
+    with pytest.raises(DatabaseRefused, match="a rule of the house"):
+        project.run()
+    assert [(row["status"], row["execution_attempt"]) for row in map(project.item, items)] == [("approved", 0)] * 2
+    assert [row["status"] for row in project.rows("select status from mason_remote_execution_runs")] == ["cancelled"]

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -111,6 +112,21 @@ def test_embedded__a_second_one_uses_the_first_and_does_not_stop_it(data_root: P
             assert (first.owned, second.owned) == (True, False)
             assert second.dsn == first.dsn
         assert ask(first.dsn, "select 1") == 1
+
+
+def test_embedded__the_owner_waits_for_who_uses_its_server(data_root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = EmbeddedPostgres(data_root, throwaway=True), EmbeddedPostgres(data_root, throwaway=True)
+    first.start()
+    second.start()
+    with ThreadPoolExecutor(1) as threads:
+        stopping = threads.submit(first.stop)
+        while not caplog.messages:
+            assert not stopping.done()
+        assert ask(second.dsn, "select 1") == 1
+        second.stop()
+        stopping.result(timeout=30)
+    assert "Waiting for another Mason" in caplog.messages[0]
+    assert not (data_root / "connection.json").exists()
 
 
 def test_embedded__two_processes_at_once_share_one_server(data_root: Path) -> None:

@@ -309,6 +309,19 @@ def test_snapshot__directory_deeper_than_a_path_may_be(workspace: GitWorkspace, 
     assert not path.parent.parent.exists()
 
 
+def test_snapshot__huge_file_is_refused_at_once_and_restoring_removes_it(workspace: GitWorkspace, base: str) -> None:
+    with workspace.tree("t", base) as tree:
+        before = tree.snapshot()
+        for name in ("sparse.bin", "a.txt"):
+            with (tree.path / name).open("wb") as file:
+                file.truncate(1 << 40)
+        with pytest.raises(GitFailed, match=r"'(sparse\.bin|a\.txt)' is larger than 100 MiB"):
+            tree.snapshot()
+        tree.restore(before)
+        assert tree.snapshot() == before
+        assert not (tree.path / "sparse.bin").exists()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_snapshot__unreadable_file(workspace: GitWorkspace, base: str) -> None:
     with workspace.tree("t", base) as tree:
