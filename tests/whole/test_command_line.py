@@ -83,10 +83,8 @@ def test_exit_2__an_item_that_does_not_exist(project: Project) -> None:
 
 def test_exit_2__a_database_that_is_not_migrated(project: Project, empty_database: str) -> None:
     done = project.mason("run", "--dsn", empty_database)
-    assert (done.returncode, sentence(done)) == (
-        2,
-        "The database lacks Mason's tables: run `mason migrate` (or POST /api/setup/migrations) first.",
-    )
+    assert done.returncode == 2
+    assert sentence(done).endswith("run `mason migrate` (or POST /api/setup/migrations) first.")
     assert project.mason("migrate", "--dsn", empty_database).returncode == 0
     assert project.mason("run", "--dsn", empty_database).returncode == 0
 
