@@ -202,9 +202,13 @@ def demo(keep: Path | None) -> None:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """A stop that SIGINT and SIGTERM set. A second SIGINT interrupts at once."""
-    from app.process import Stop
+    """A stop that SIGINT and SIGTERM set. A second SIGINT interrupts at once.
 
+    What runs in here may have run-away children of its own: this process adopts them, so that they can be ended.
+    """
+    from app.process import Stop, adopt_orphans
+
+    adopt_orphans()
     stop = Stop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -33,6 +33,13 @@ _DYING = 10.0
 _PIPE_READS = 16
 """Reads of 64 KiB after a command's end: together the most that a pipe holds (1 MiB)."""
 
+_starting = threading.Lock()
+_ours: set[int] = set()
+"""Processes that this module started. Starting one and noting it here is one step, or it would pass for a stray."""
+
+_adopting: frozenset[int] | None = None
+"""The children that were there when this process began to adopt orphans; None while it does not."""
+
 _ALLOWED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM", "USER", "LOGNAME", "SHELL")
 
 
@@ -146,15 +153,17 @@ def run(
     mark = f"{_runner()} {uuid4().hex}"
     started = time.monotonic()
     try:
-        child = subprocess.Popen(
-            list(command),
-            cwd=cwd,
-            env={**env, MARK: mark} if contained else dict(env),
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merge else subprocess.PIPE,
-            start_new_session=True,
-        )
+        with _starting:
+            child = subprocess.Popen(
+                list(command),
+                cwd=cwd,
+                env={**env, MARK: mark} if contained else dict(env),
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if merge else subprocess.PIPE,
+                start_new_session=True,
+            )
+            _ours.add(child.pid)
     except (FileNotFoundError, NotADirectoryError, PermissionError) as problem:
         return Finished(exit_code=None, missing=True, stderr=str(problem).encode())
     except (OSError, ValueError) as problem:  # an argument list that is too long, a NUL in an argument
@@ -194,8 +203,8 @@ def spawn(
         if prctl:
             prctl(1, int(signal.SIGINT), 0, 0, 0)  # PR_SET_PDEATHSIG
 
-    with log.open("wb") as output:
-        return subprocess.Popen(
+    with log.open("wb") as output, _starting:
+        child = subprocess.Popen(
             list(command),
             cwd=cwd,
             env=dict(env),
@@ -208,6 +217,8 @@ def spawn(
             extra_groups=None if user is None else [],
             preexec_fn=end_with_parent,  # noqa: PLW1509 - one system call, prepared before the fork
         )
+        _ours.add(child.pid)
+        return child
 
 
 def _prctl() -> Callable[..., int] | None:
@@ -306,14 +317,35 @@ def _kill_tree(child: subprocess.Popen[bytes], mark: str | None) -> None:
         if stream:
             with contextlib.suppress(OSError):
                 stream.close()
+    with _starting:
+        _ours.discard(child.pid)
     if mark:
         kill_marked(mark)
 
 
 def kill_marked(mark: str) -> None:
-    """Kill every process whose environment carries the mark, until none is left (Linux: reads ``/proc``)."""
+    """Kill every process whose environment carries the mark, and every stray, until none is left (Linux).
+
+    A stray is an adopted orphan (see ``adopt_orphans``) without any mark: it got rid of its mark, and ran away.
+    """
     needle = f"{MARK}={mark}".encode()
-    _kill_until_none(lambda: [pid for pid in _pids() if needle in _environ(pid)])
+
+    def find() -> list[int]:
+        with _starting:
+            strays = [pid for pid in _pids() if _is_stray(pid)] if _adopting is not None else []
+        return strays + [pid for pid in _pids() if needle in _environ(pid)]
+
+    _kill_until_none(find)
+
+
+def _is_stray(pid: int) -> bool:
+    return (
+        _adopting is not None
+        and pid not in _adopting
+        and pid not in _ours
+        and _parent(pid) == os.getpid()
+        and not _mark(pid)
+    )
 
 
 def kill_orphans() -> None:
@@ -369,9 +401,14 @@ def _environ(pid: int) -> bytes:
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of its orphaned descendants, so that they can be found (Linux; else nothing)."""
+    """Make this process the parent of its orphaned descendants, so that they can be found (Linux; else nothing).
+
+    Only for a process that is Mason's alone: from now on a child that ``run`` or ``spawn`` did not start is a stray.
+    """
+    global _adopting  # noqa: PLW0603 - the kernel keeps this once a process, and so do we
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        _adopting = children()
 
 
 def children() -> frozenset[int]:

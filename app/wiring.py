@@ -79,7 +79,6 @@ def runner(
     state = state_dir(settings, request.repository)
     redactor = Redactor(settings.secrets)
     set_up_logging(redactor, level=logging.getLogger().level)
-    process.adopt_orphans()
     keep_out_of_git(state)
     with ExitStack() as stack:
         stack.callback(process.kill_descendants, process.children())

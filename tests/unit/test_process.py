@@ -225,6 +225,30 @@ def test_kill_descendants__finds_even_orphans_without_the_mark(tmp_path: Path) -
     assert not alive(int(done.stdout))
 
 
+STRAYS = """
+import sys, threading
+from pathlib import Path
+from app import process
+process.adopt_orphans()
+env = {"PATH": sys.argv[1]}
+tools = [threading.Thread(target=process.run, args=(["sleep", "600"],),
+                          kwargs=dict(cwd=Path(sys.argv[2]), env=env, timeout=2)) for _ in range(3)]
+for tool in tools:
+    tool.start()
+script = "env -i setsid sh -c 'echo $$; touch up; exec sleep 600' & while [ ! -e up ]; do :; done"
+done = process.run(["sh", "-c", script], cwd=Path(sys.argv[2]), env=env, timeout=60, contained=True)
+print(process.start_time(int(done.text)), len(process.children()))
+for tool in tools:
+    tool.join()
+"""
+
+
+def test_run__a_stray_without_the_mark_ends_with_its_command_and_nothing_else_does(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", STRAYS, ENVIRON["PATH"], str(tmp_path)]
+    done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "None 3\n"
+
+
 SPARING = """
 import subprocess
 from app import process
