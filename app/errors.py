@@ -46,10 +46,6 @@ class Cancelled(MasonError):
     exit_code = 4
 
 
-class ClaimLost(MasonError):
-    """The claim on this item belongs to another runner now."""
-
-
 class GitFailed(MasonError):
     """Git could not do what was asked."""
 

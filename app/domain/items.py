@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -70,6 +70,12 @@ class Item:
     def has_prd(self) -> bool:
         """Whether there is any PRD text; white space alone is none."""
         return bool(self.prd and self.prd.strip())
+
+    @property
+    def approval(self) -> str:
+        """What names this approval: the approved content and the time of the approval, so that a second one differs."""
+        at = self.approved_at.astimezone(UTC).isoformat() if self.approved_at else ""
+        return hashlib.sha256(f"{self.approved_digest}|{at}".encode()).hexdigest()
 
     @property
     def content_digest(self) -> str:

@@ -33,7 +33,7 @@ def commit_message(item: Item, gate: GateResult, agent: str) -> str:
         if check.kind in _NAMES
     ]
     author = "Claude <noreply@anthropic.com>" if agent == "claude" else f"Mason ({agent} agent) <mason@localhost>"
-    trailers = [f"Implements: PM-{item.id}", f"Mason-Approval: {item.approved_digest}", f"Co-Authored-By: {author}"]
+    trailers = [f"Implements: PM-{item.id}", f"Mason-Approval: {item.approval}", f"Co-Authored-By: {author}"]
     description = textwrap.fill(_one_line(item.solution or item.problem, BODY_LIMIT), width=78)
     parts = [
         f"feat: {_one_line(item.title, SUBJECT_LIMIT) or f'item {item.id}'}",

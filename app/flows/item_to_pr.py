@@ -56,7 +56,7 @@ def check_approval(work: ItemWork) -> None:
 
 def find_start(work: ItemWork) -> str | None:
     """Find the commit to start from; or the commit that an earlier attempt of this approval got as far as pushing."""
-    start = work.ports.workspace.start(work.branch, work.run.base, work.item.approved_digest or "")
+    start = work.ports.workspace.start(work.branch, work.run.base, work.item.approval)
     work.begin = start.commit
     return start.published
 

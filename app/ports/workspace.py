@@ -88,7 +88,7 @@ class Workspace(Protocol):
         """Every path in a commit, sorted."""
 
     def start(self, branch: str, base: Base, approval: str) -> Start:
-        """Where work on this branch starts for the approval with this digest.
+        """Where work on this branch starts for this approval (`Item.approval`).
 
         Raises MergeConflict when the existing branch cannot be merged with the base.
         """

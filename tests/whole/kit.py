@@ -6,6 +6,7 @@ the build and BUG fails the tests, so an item says in its own diff how its check
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -207,6 +209,12 @@ class Project:
     def item(self, item: UUID) -> dict[str, Any]:
         (row,) = self.rows("select * from mason_pm_backlog_items where id = %s", item)
         return row
+
+    def approval(self, item: UUID) -> str:
+        """What names the approval of an item in its commit."""
+        row = self.item(item)
+        digest, at = row["approved_digest"], row["approved_at"]
+        return hashlib.sha256(f"{digest}|{at.astimezone(UTC).isoformat()}".encode()).hexdigest()
 
     def state(self, item: UUID) -> str:
         return str(self.item(item)["status"])

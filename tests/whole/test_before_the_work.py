@@ -85,7 +85,7 @@ def test_prd__the_agent_writes_one_which_is_stored_and_approved(project: Project
     written = approval_digest(row["title"], row["problem"], row["solution"], row["type"], row["prd_content"])
     assert row["approved_digest"] == written
     assert "prd_generated" in {e["event_type"] for e in project.rows("select event_type from mason_item_events")}
-    assert f"Mason-Approval: {written}" in project.git("log", "-1", "--format=%B", "mason/add-a-thing")
+    assert f"Mason-Approval: {project.approval(item)}" in project.git("log", "-1", "--format=%B", "mason/add-a-thing")
 
 
 def test_prd__the_patch_agent_cannot_write_one(project: Project) -> None:

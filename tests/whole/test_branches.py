@@ -76,6 +76,14 @@ def test_branch__one_that_cannot_be_merged_with_the_base_is_left_alone(project: 
     assert project.git("rev-parse", "mason/add-a-thing") == before
 
 
+def test_branch__approved_again_unchanged_is_worked_on_again(project: Project) -> None:
+    """The first work is on the branch already: of the same content, but of another approval."""
+    item = project.approve_change()
+    assert project.run_one().verdict is Verdict.COMPLETED
+    approve_again(project, item)
+    assert project.run_one().verdict is Verdict.ALREADY_RESOLVED  # seen by looking, not taken from the branch's word
+
+
 def test_branch__the_one_that_is_checked_out_is_not_changed_under_its_owner(project: Project) -> None:
     item = project.approve_change()
     project.git("switch", "-q", "-c", "mason/add-a-thing")
@@ -101,10 +109,10 @@ def test_checkout__the_users_own_is_never_touched(project: Project) -> None:
 def test_commit__says_what_was_done_and_how_it_was_checked(project: Project) -> None:
     item = project.approve_change(title="Add a thing")
     project.run()
-    digest = project.item(item)["approved_digest"]
+    approval = project.approval(item)
     assert project.git("log", "-1", "--format=%B", "mason/add-a-thing").rstrip() == (
         "feat: Add a thing\n\ns\n\nValidation Results:\n- TypeScript: ✅ Pass\n- ESLint: ✅ Pass\n- Build: ✅ Pass\n"
-        f"- Tests: ✅ Pass\n\nImplements: PM-{item}\nMason-Approval: {digest}\n"
+        f"- Tests: ✅ Pass\n\nImplements: PM-{item}\nMason-Approval: {approval}\n"
         "Co-Authored-By: Mason (patch agent) <mason@localhost>"
     )
     assert project.git("log", "-1", "--format=%(trailers:key=Implements,valueonly)", "main..mason/add-a-thing").strip()
