@@ -11,6 +11,7 @@ from app.backlog import migrate
 from app.backlog.binaries import find_binaries
 from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.postgres import PostgresSession
+from app.backlog.session import Session
 from app.errors import DatabaseRefused, DatabaseUnreachable, NotMigrated, UsageError
 from app.flows import doctor
 from app.flows.doctor import Finding, Status, StoreFacts
@@ -61,7 +62,7 @@ def skipped(reason: str, checks: Sequence[str] = ("database", *_DEPENDENT)) -> l
 def _facts(settings: Settings, state: Path) -> tuple[str, StoreFacts | None]:
     """Which database it is, and what it says; no facts of an embedded one that the first run will make."""
     if settings.dsn:
-        return "Postgres answers", _over_postgres(settings.dsn.get_secret_value())
+        return "Postgres answers", _described(PostgresSession(settings.dsn.get_secret_value(), patience=0))
     if settings.supabase_url and settings.supabase_key:
         key = settings.supabase_key.get_secret_value()
         return f"{settings.supabase_url} answers", _over_rest(settings.supabase_url, key)
@@ -69,45 +70,23 @@ def _facts(settings: Settings, state: Path) -> tuple[str, StoreFacts | None]:
     if not (root / "postgres" / "data").exists():
         return "an embedded Postgres, which the first run makes", None
     with EmbeddedPostgres(root, bin_directory=settings.postgres_bin) as server:
-        return "the embedded Postgres answers", _over_postgres(server.dsn)
+        return "the embedded Postgres answers", _described(PostgresSession(server.dsn, patience=0))
 
 
-def _over_postgres(dsn: str) -> StoreFacts:
-    session = PostgresSession(dsn, patience=0)
+def _over_rest(url: str, key: str) -> StoreFacts:
+    from app.backlog.postgrest import PostgrestSession  # most databases are asked another way
+
+    return _described(PostgrestSession(url, key, patience=0, connect=SECONDS, read=SECONDS))
+
+
+def _described(session: Session) -> StoreFacts:
+    """What the database says of itself. Raises DatabaseUnreachable, DatabaseRefused or NotMigrated."""
     try:
         session.rows("doctor", {})  # pays for the connection; only the second one tells the time
         asked = datetime.now(UTC)
         return _read(session.rows("doctor", {}), asked)
     finally:
         session.close()
-
-
-def _over_rest(url: str, key: str) -> StoreFacts:
-    """Ask through PostgREST. Raises DatabaseUnreachable, DatabaseRefused or NotMigrated, each one sentence."""
-    import httpx
-
-    headers = {"apikey": key} | ({} if key.startswith("sb_") else {"authorization": f"Bearer {key}"})
-    try:
-        with httpx.Client(base_url=url, headers=headers, timeout=SECONDS) as client:
-            client.get("/rest/v1/")  # the first answer pays for the connection; only the second one tells the time
-            asked = datetime.now(UTC)
-            response = client.post("/rest/v1/rpc/mason_doctor", json={"args": {}})
-    except (httpx.HTTPError, UnicodeEncodeError) as problem:
-        raise DatabaseUnreachable(f"{url} did not answer: {type(problem).__name__}.") from None
-    try:
-        body = response.json()
-    except ValueError:
-        raise DatabaseRefused(
-            f"{url} is no Supabase project: it answered {response.status_code} without JSON."
-        ) from None
-    if response.status_code == httpx.codes.OK and isinstance(body, list):
-        return _read(body, asked)
-    said = body if isinstance(body, dict) else {}
-    if said.get("code") in ("PGRST202", "42883", "42P01"):
-        raise NotMigrated
-    if response.status_code in (401, 403):
-        raise DatabaseRefused("The project refused the key: it is wrong, has expired, or may not call mason_doctor.")
-    raise DatabaseRefused(f"The project refused with {response.status_code}: {str(said.get('message', ''))[:200]}")
 
 
 def _read(rows: list[dict[str, Any]], asked: datetime) -> StoreFacts:
