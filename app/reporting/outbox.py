@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from app.domain.claims import Claim
+from app.domain.events import Phase
 from app.domain.progress import Progress
 from app.errors import DatabaseRefused, DatabaseUnreachable
 from app.ports.backlog import Backlog, ItemEventRow, IterationRow, LogRow, TaskRow
@@ -56,8 +58,7 @@ class Waiting(Generic[Key, Row]):
         with self._lock:
             waiting = list(self._rows.items())
         refused = None
-        for start in range(0, len(waiting), BATCH):
-            batch = waiting[start : start + BATCH]
+        for batch in self._batches(waiting):
             try:
                 self._write([row for _, row in batch])
             except DatabaseRefused as problem:
@@ -66,6 +67,11 @@ class Waiting(Generic[Key, Row]):
         if refused:
             raise refused
 
+    def _batches(self, waiting: list[tuple[Key, Row]]) -> Iterator[list[tuple[Key, Row]]]:
+        """The rows in the order in which they are written; each batch is one write."""
+        for start in range(0, len(waiting), BATCH):
+            yield waiting[start : start + BATCH]
+
     def _forget(self, batch: list[tuple[Key, Row]]) -> None:
         with self._lock:
             for key, row in batch:
@@ -73,11 +79,36 @@ class Waiting(Generic[Key, Row]):
                     del self._rows[key]
 
 
+class WaitingProgress(Waiting[tuple[Claim, Phase], Progress]):
+    """Progress rows: the newest state of each phase, so that the dashboard sees every phase of the quickest item."""
+
+    def keep(self, row: Progress) -> None:
+        self.put((row.claim, row.phase), row)
+
+    def forget(self, claim: Claim) -> None:
+        for phase in Phase:
+            self.drop((claim, phase))
+
+    def _batches(
+        self, waiting: list[tuple[tuple[Claim, Phase], Progress]]
+    ) -> Iterator[list[tuple[tuple[Claim, Phase], Progress]]]:
+        """One write takes one state of a row: a claim's second phase waits for the next one."""
+        rounds: list[list[tuple[tuple[Claim, Phase], Progress]]] = []
+        seen: Counter[Claim] = Counter()
+        for key, row in waiting:
+            if seen[row.claim] == len(rounds):
+                rounds.append([])
+            rounds[seen[row.claim]].append((key, row))
+            seen[row.claim] += 1
+        for each in rounds:
+            yield from super()._batches(each)
+
+
 class Outbox:
     """The rows of all kinds. Every write of the backlog is idempotent, so a repeated one does no harm."""
 
     def __init__(self, backlog: Backlog) -> None:
-        self.progress = Waiting[Claim, Progress](backlog.save_progress)
+        self.progress = WaitingProgress(backlog.save_progress)
         self.tasks = Waiting[UUID, TaskRow](backlog.save_tasks)
         self.iterations = Waiting[UUID, IterationRow](backlog.save_iterations)
         self.events = Waiting[UUID, ItemEventRow](backlog.note_events)

@@ -63,7 +63,7 @@ class StoreReporter:
         if isinstance(event, ev.ItemSettled):
             self._outbox.flush()
             # From here on the row is the settling write's: a late flush of an older state must not undo that.
-            self._outbox.progress.drop(event.claim)
+            self._outbox.progress.forget(event.claim)
         elif urgent or len(self._outbox) >= FULL:
             self._wake.set()
 
@@ -109,7 +109,7 @@ class StoreReporter:
         after = advance(before, event)
         self._progress[event.claim] = after
         if after != before:
-            self._outbox.progress.put(event.claim, after)
+            self._outbox.progress.keep(after)
         match event:
             case ev.Planned():
                 self._plan(event)

@@ -229,6 +229,25 @@ def test_store__a_change_of_phase_is_written_at_once() -> None:
         assert backlog.wrote.wait(WAIT)
 
 
+def test_store__every_phase_is_written_in_its_order_however_quick_it_was() -> None:
+    backlog = RecordingBacklog()
+    backlog.problem = DatabaseUnreachable("away")
+    with store(backlog) as reporter:
+        for number in (1, 2):
+            reporter.report(reached(6, ev.Phase.FOUNDATION, number))
+            reporter.report(reached(7, ev.Phase.BUILDING, number))
+            reporter.report(reached(8, ev.Phase.BUILDING, number))
+        reporter.report(reached(9, ev.Phase.INSPECTION))
+        backlog.problem = None
+    by_item = {n: [row for row in backlog.progress if row.claim == claim(n)] for n in (1, 2)}
+    assert [(row.phase.value, row.checkpoint) for row in by_item[1]] == [
+        ("foundation", 6),
+        ("building", 8),
+        ("inspection", 9),
+    ]
+    assert [row.checkpoint for row in by_item[2]] == [6, 8]
+
+
 def test_store__many_rows_are_written_at_once() -> None:
     backlog = RecordingBacklog()
     with store(backlog) as reporter:
