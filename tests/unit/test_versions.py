@@ -90,7 +90,12 @@ class Installed:
     def mason(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.root / "bin" / "python", "-c", "from app.cli import main; main()", *arguments],
-            env={"PATH": f"{self.root / 'programs'}:{os.environ['PATH']}", "HOME": str(self.root), **environ},
+            env={
+                "PATH": f"{self.root / 'programs'}:{os.environ['PATH']}",
+                "HOME": str(self.root),
+                "MASON_STATE_DIR": str(self.root / "state"),
+                **environ,
+            },
             cwd=self.root,
             capture_output=True,
             text=True,
