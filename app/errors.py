@@ -58,5 +58,6 @@ class MergeConflict(MasonError):
     """Two changes touch the same lines. ``paths`` are the conflicting files."""
 
     def __init__(self, paths: tuple[str, ...]) -> None:
-        super().__init__(f"conflicting changes in {', '.join(paths) or 'unknown files'}")
+        more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
+        super().__init__(f"conflicting changes in {', '.join(paths[:10]) or 'unknown files'}{more}")
         self.paths = paths
