@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -58,8 +58,10 @@ class Settings(BaseSettings):
         found = [secret.get_secret_value() for secret in named if secret]
         if self.dsn:
             dsn = self.dsn.get_secret_value()
-            password = re.search(r"://[^:/@]*:([^@/]*)@", dsn) or re.search(r"password=('[^']*'|\S+)", dsn)
-            found += [dsn, password[1].strip("'")] if password and password[1] else [dsn]
+            in_url = r"://[^:/@]*:([^@/]*)@|[?&]password=([^&\s]*)"
+            words = re.findall(in_url if "://" in dsn else r"password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)()", dsn)
+            passwords = [unquote(one.strip("'")) for pair in words for one in pair if one]
+            found += [dsn, *passwords, *(one.strip("'") for pair in words for one in pair if one)]
         return tuple(found)
 
 

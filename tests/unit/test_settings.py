@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from app.errors import UsageError
 from app.log import Redactor
@@ -172,3 +173,17 @@ def test_url__http_on_loopback() -> None:
     assert checked_url("http://[::1]:3000/rest/v1", "x") == "http://[::1]:3000"
     assert is_loopback("localhost")
     assert not is_loopback("10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "password"),
+    [
+        ("postgresql://u:p%40ss@host/db", "p@ss"),
+        ("postgresql://u:p%40ss@host/db", "p%40ss"),
+        ("postgresql://u@host/db?sslmode=require&password=hunter22", "hunter22"),
+        ("host=h password='with a space' user=u", "with a space"),
+        ("host=h password=plain user=u", "plain"),
+    ],
+)
+def test_secrets__a_password_wherever_the_dsn_has_it(dsn: str, password: str) -> None:
+    assert password in Settings(dsn=SecretStr(dsn)).secrets
