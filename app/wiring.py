@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from app import process
 from app.agents.adapters import ADAPTERS, AgentOptions
 from app.backlog import migrate as migrations
 from app.backlog import webhook
-from app.backlog.direct import connected, direct_dsn, required_ref
+from app.backlog.direct import connected, direct_dsn, place, required_ref
 from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.management_api import management_api
 from app.backlog.postgres import postgres_backlog
@@ -46,6 +47,7 @@ from app.removal import remove_leftovers
 from app.reporting import summary
 from app.reporting.console import console_reporter
 from app.reporting.fan_out import FanOut
+from app.reporting.spool import Spool
 from app.reporting.status_lines import StatusLines
 from app.reporting.store import StoreReporter
 from app.settings import Settings, environment, runs_dir, state_dir
@@ -88,7 +90,7 @@ def runner(
         stack.callback(workspace.close)
         scratch = run_directory / "agent"
         scratch.mkdir()
-        sinks: dict[str, Reporter] = {"database": StoreReporter(backlog)}
+        sinks: dict[str, Reporter] = {"database": StoreReporter(backlog, spool=Spool(spool_directory(settings, state)))}
         sinks["console"] = console_reporter(console or default_console(request))
         if request.auto:
             sinks["status lines"] = StatusLines(status or sys.stdout)
@@ -145,6 +147,12 @@ def open_backlog(settings: Settings, state: Path) -> Iterator[Backlog]:
             backlog = postgres_backlog(server.dsn, patience=patience)
         stack.callback(backlog.close)
         yield backlog
+
+
+def spool_directory(settings: Settings, state: Path) -> Path:
+    """Where rows wait for this database, and for no other."""
+    where = place(settings.dsn.get_secret_value()) if settings.dsn else settings.supabase_url or "embedded"
+    return state / "spool" / hashlib.sha256(where.encode()).hexdigest()[:12]
 
 
 def keep_out_of_git(state: Path) -> None:

@@ -89,6 +89,12 @@ def direct_dsn(ref: str, password: str) -> str:
     )
 
 
+def place(dsn: str) -> str:
+    """Which database a connection string leads to, whoever logs in."""
+    parameters = _parameters(dsn)
+    return "/".join(parameters.get(name, "") for name in ("host", "port", "dbname"))
+
+
 def check_dsn_target(
     dsn: str, *, other_hosts: bool = False, private: bool = False, addresses: Sequence[str] = ()
 ) -> str:

@@ -48,6 +48,7 @@ def run_items(ports: Ports, options: RunOptions, stop: Stop, *, heartbeat: float
     DatabaseUnreachable: what is claimed then is taken back by a later run, once its lease has ended.
     """
     ports.backlog.require_ready()
+    ports.reporter.flush()  # what an earlier run could not write: its claims are still the same
     take_back_lost_items(ports)
     selection = select_items(ports, options)
     if not selection.items:

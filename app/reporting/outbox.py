@@ -23,6 +23,9 @@ BATCH = 500
 DEBUG_LIMIT = 5_000
 """Waiting debug rows; beyond that the oldest are given up. Rows of other levels never are."""
 
+PROGRESS, TASKS, ITERATIONS, EVENTS, LOGS, DEBUG = "progress", "tasks", "iterations", "events", "logs", "debug"
+"""The kinds of rows, by importance."""
+
 Key = TypeVar("Key", bound=Hashable)
 Row = TypeVar("Row")
 
@@ -48,6 +51,10 @@ class Waiting(Generic[Key, Row]):
     def drop(self, key: Key) -> None:
         with self._lock:
             self._rows.pop(key, None)
+
+    def rows(self) -> list[Row]:
+        with self._lock:
+            return list(self._rows.values())
 
     def flush(self) -> None:
         """Write what waits. Raises DatabaseUnreachable; the rows that were not written stay.
@@ -114,20 +121,24 @@ class Outbox:
         self.events = Waiting[UUID, ItemEventRow](backlog.note_events)
         self.logs = Waiting[UUID, LogRow](backlog.append_logs)
         self.debug_logs = Waiting[UUID, LogRow](backlog.append_logs, DEBUG_LIMIT)
-        self._kinds: tuple[Waiting[Any, Any], ...] = (
-            self.progress,
-            self.tasks,
-            self.iterations,
-            self.events,
-            self.logs,
-            self.debug_logs,
-        )
+        self._kinds: dict[str, Waiting[Any, Any]] = {
+            PROGRESS: self.progress,
+            TASKS: self.tasks,
+            ITERATIONS: self.iterations,
+            EVENTS: self.events,
+            LOGS: self.logs,
+            DEBUG: self.debug_logs,
+        }
         self._writing = threading.Lock()
         self._away = False
         self._refused = False
 
     def __len__(self) -> int:
-        return sum(len(rows) for rows in self._kinds)
+        return sum(len(rows) for rows in self._kinds.values())
+
+    def left(self) -> list[tuple[str, object]]:
+        """What waits, the most important first: kind and row."""
+        return [(kind, row) for kind, rows in self._kinds.items() for row in rows.rows()]
 
     def flush(self) -> None:
         """Write everything that waits before coming back, or as much as the database takes; say once what it does not.
@@ -136,7 +147,7 @@ class Outbox:
         """
         with self._writing:
             try:
-                for rows in self._kinds:
+                for rows in self._kinds.values():
                     self._flush(rows)
                 self._away = False
             except DatabaseUnreachable as problem:

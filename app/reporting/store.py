@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4, uuid5
 
+from app.bounded import within
 from app.domain import events as ev
 from app.domain.claims import Claim
 from app.domain.events import Level, Phase, TaskStatus
@@ -18,6 +20,7 @@ from app.log import map_text
 from app.ports.backlog import Backlog, ItemEventRow, IterationRow, LogRow, TaskRow
 from app.reporting.log_rows import log_text
 from app.reporting.outbox import Outbox
+from app.reporting.spool import Spool
 from app.reporting.text import storable
 
 log = logging.getLogger("mason")
@@ -28,6 +31,9 @@ INTERVAL = 1.0
 FULL = 50
 """Waiting rows that are worth a flush at once."""
 
+LONGEST_WAIT = 5.0
+"""Seconds for which the work waits for rows to be written; a flush that takes longer goes on behind its back."""
+
 _ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.SKIPPED)
 
 
@@ -36,11 +42,24 @@ class StoreReporter:
 
     It writes every ``interval`` seconds, when 50 rows wait, at each change of phase, and before it comes back on
     ItemSettled (reported just before the claim ends, after which the item's rows match no fence), ``flush()`` and
-    ``close()``. The first progress row of an attempt, its last state, and the events of a stored PRD and a moved item
-    are not its business: ``Backlog.claim``, ``settle`` and ``store_prd`` write them.
+    ``close()``, for each of which the work waits a few seconds at most. What is left at the end is kept in the
+    ``spool``; ``flush()`` also writes what lies there from earlier runs.
+
+    The first progress row of an attempt, its last state, and the events of a stored PRD and a moved item are not its
+    business: ``Backlog.claim``, ``settle`` and ``store_prd`` write them.
     """
 
-    def __init__(self, backlog: Backlog, *, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        backlog: Backlog,
+        *,
+        spool: Spool | None = None,
+        interval: float = INTERVAL,
+        longest_wait: float = LONGEST_WAIT,
+    ) -> None:
+        self._backlog = backlog
+        self._spool = spool
+        self._longest_wait = longest_wait
         self._outbox = Outbox(backlog)
         self._progress: dict[Claim, Progress] = {}
         self._settled: set[Claim] = set()
@@ -61,7 +80,7 @@ class StoreReporter:
         with self._folding:
             urgent = self._fold(map_text(event, storable))
         if isinstance(event, ev.ItemSettled):
-            self._outbox.flush()
+            self._briefly(self._outbox.flush)
             # From here on the row is the settling write's: a late flush of an older state must not undo that.
             self._outbox.progress.forget(event.claim)
         elif urgent or len(self._outbox) >= FULL:
@@ -69,16 +88,32 @@ class StoreReporter:
 
     def flush(self) -> None:
         """Write everything that waits, before coming back. What an unreachable database cannot take waits on."""
-        self._outbox.flush()
+        self._briefly(self._write_all)
 
     def close(self) -> None:
-        """End the thread and write the rest."""
+        """End the thread and write the rest, to the spool what the database does not take."""
         self._closed.set()
         self._wake.set()
+        self._briefly(self._finish)
+        if not (left := self._outbox.left()):
+            return
+        if self._spool:
+            self._spool.keep(str(self._run_id or uuid4()), left)
+        else:
+            log.warning("%d rows of progress and log could not be written to the database", len(left))
+
+    def _briefly(self, work: Callable[[], None]) -> None:
+        with suppress(TimeoutError):
+            within(self._longest_wait, work)
+
+    def _write_all(self) -> None:
+        self._outbox.flush()
+        if self._spool:
+            self._spool.write_back(self._backlog)
+
+    def _finish(self) -> None:
         self._thread.join()
         self._outbox.flush()
-        if left := len(self._outbox):
-            log.warning("%d rows of progress and log could not be written to the database", left)
 
     def _work(self) -> None:
         while not self._closed.is_set():

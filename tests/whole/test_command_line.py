@@ -167,6 +167,21 @@ def test_exit_4__a_signal_gives_the_items_back_and_leaves_nothing(
     assert "⚠️ Cancelled" in out
 
 
+def test_exit_4__nothing_that_was_buffered_is_lost(project: Project, turnstile: Turnstile) -> None:
+    """The last rows are reported after the signal, the ones before it an instant earlier."""
+    project.commit({".github/mason.yml": policy({"test": f"if [ -f src/new.txt ]; then {turnstile.command}; fi"})})
+    project.approve_change(title="First")
+    running = project.start_mason("run")
+    turnstile.arrived()
+    code, _, err = interrupt(running, signal.SIGTERM)
+    assert (code, err) == (4, "mason: The run was cancelled.\n")
+    messages = [line.partition(": ")[2] for line in project.logs()]
+    assert messages[-1] == "Run finished: 0 of 1 items succeeded"
+    assert {"Given back: First", "Starting execution for: First"} <= set(messages)
+    assert [status for _, status in project.tasks(project.rows("select id from mason_pm_backlog_items")[0]["id"])] != []
+    assert not (project.root / "state" / "spool").exists()
+
+
 # Dry run
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +91,71 @@ def test_database__that_stays_away_ends_the_run_and_loses_nothing(
     assert [r.outcome.verdict for r in again.results] == [Verdict.COMPLETED] * 2
     assert [held.item(item)["execution_attempt"] for item in items] == [2, 2]
     assert held.branches() == ["mason/first", "mason/second"]
+
+
+def waiting(project: Project) -> list[Path]:
+    """The files that hold rows for a database that was away."""
+    return sorted((project.root / "state" / "spool").glob("*/*"))
+
+
+def cut_off(project: Project, server: EmbeddedPostgres, turnstile: Turnstile) -> tuple[list[dict[str, Any]], str]:
+    """A run of the command whose database goes away and stays away: the rows that wait, and what it said."""
+    run = project.start_mason("run", MASON_DATABASE_PATIENCE="0.2")
+    turnstile.arrived()
+    server.stop()
+    turnstile.let_pass()
+    _, said = run.communicate(timeout=LONG)
+    assert (run.returncode, "Traceback" in said) == (3, False)
+    (file,) = waiting(project)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert f"{len(rows)} rows of progress and log wait in {file}; the next run writes them" in said
+    return rows, said
+
+
+def test_database__that_stays_away_gets_every_row_from_the_next_run(
+    held: Project, server: EmbeddedPostgres, turnstile: Turnstile
+) -> None:
+    item = held.approve_change("src/wait.txt")
+    rows, _ = cut_off(held, server, turnstile)
+    waited = [row["row"]["id"] for row in rows if row["kind"] in ("logs", "debug")]
+    assert waited
+    server.start()
+    ended(held.start_mason("run"))
+    there = {str(row["id"]) for row in held.rows("select id from mason_execution_logs")}
+    assert set(waited) <= there
+    assert waiting(held) == []
+    # The runner is known to be dead: its item is taken up at once, in a run of its own.
+    assert (held.state(item), held.item(item)["execution_attempt"]) == ("completed", 2)
+    shown = held.progress(item)
+    assert shown
+    assert (shown["execution_attempt"], shown["current_phase"]) == (2, "complete")
+
+
+def test_database__two_runners_that_find_waiting_rows_write_them_once(
+    held: Project, server: EmbeddedPostgres, turnstile: Turnstile
+) -> None:
+    held.approve_change("src/wait.txt")
+    rows, _ = cut_off(held, server, turnstile)
+    (file,) = waiting(held)
+    file.write_bytes(b"no row\n" + file.read_bytes())
+    server.start()
+    for run in [held.start_mason("run") for _ in range(2)]:
+        ended(run)
+    for row in rows:
+        if row["kind"] in ("logs", "debug"):
+            assert len(held.rows("select from mason_execution_logs where id = %s", row["row"]["id"])) == 1
+    assert [path.read_bytes() for path in waiting(held)] == [b"no row\n"]
+
+
+def test_database__that_is_another_one_gets_no_rows_that_wait_for_the_first(
+    held: Project, server: EmbeddedPostgres, turnstile: Turnstile, database: str
+) -> None:
+    held.approve_change("src/wait.txt")
+    cut_off(held, server, turnstile)
+    before = waiting(held)
+    ended(held.start_mason("run", MASON_DSN=database))
+    assert waiting(held) == before
 
 
 def test_database__that_is_down_at_the_start_is_waited_for(held: Project, server: EmbeddedPostgres) -> None:
