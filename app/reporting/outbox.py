@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from app.domain.claims import Claim
-from app.domain.events import Phase
+from app.domain.events import Level, Phase
 from app.domain.progress import Progress
 from app.errors import DatabaseRefused, DatabaseUnreachable
 from app.ports.backlog import Backlog, ItemEventRow, IterationRow, LogRow, TaskRow
@@ -23,7 +23,7 @@ BATCH = 500
 DEBUG_LIMIT = 5_000
 """Waiting debug rows; beyond that the oldest are given up. Rows of other levels never are."""
 
-PROGRESS, TASKS, ITERATIONS, EVENTS, LOGS, DEBUG = "progress", "tasks", "iterations", "events", "logs", "debug"
+PROGRESS, TASKS, ITERATIONS, EVENTS, LOGS = "progress", "tasks", "iterations", "events", "logs"
 """The kinds of rows, by importance."""
 
 Key = TypeVar("Key", bound=Hashable)
@@ -33,9 +33,8 @@ Row = TypeVar("Row")
 class Waiting(Generic[Key, Row]):
     """Rows of one kind, the newest state of each key, in the order in which the keys came. A written row leaves."""
 
-    def __init__(self, write: Callable[[Sequence[Row]], None], limit: int | None = None) -> None:
+    def __init__(self, write: Callable[[Sequence[Row]], None]) -> None:
         self._write = write
-        self._limit = limit
         self._rows: dict[Key, Row] = {}
         self._lock = threading.Lock()
 
@@ -45,8 +44,6 @@ class Waiting(Generic[Key, Row]):
     def put(self, key: Key, row: Row) -> None:
         with self._lock:
             self._rows[key] = row
-            if self._limit is not None and len(self._rows) > self._limit:
-                del self._rows[next(iter(self._rows))]
 
     def drop(self, key: Key) -> None:
         with self._lock:
@@ -111,6 +108,35 @@ class WaitingProgress(Waiting[tuple[Claim, Phase], Progress]):
             yield from super()._batches(each)
 
 
+class WaitingLogs(Waiting[UUID, LogRow]):
+    """Log rows of every level in one queue, so that they share their writes; too many debug rows make room."""
+
+    def __init__(self, write: Callable[[Sequence[LogRow]], None]) -> None:
+        super().__init__(write)
+        self._debug: dict[UUID, None] = {}
+
+    def put(self, key: UUID, row: LogRow) -> None:
+        super().put(key, row)
+        if row.level is not Level.DEBUG:
+            return
+        with self._lock:
+            self._debug[key] = None
+            if len(self._debug) > DEBUG_LIMIT:
+                oldest = next(iter(self._debug))
+                del self._debug[oldest]
+                self._rows.pop(oldest, None)
+
+    def rows(self) -> list[LogRow]:
+        """Debug rows last: they matter least."""
+        return sorted(super().rows(), key=lambda row: row.level is Level.DEBUG)
+
+    def _forget(self, batch: list[tuple[UUID, LogRow]]) -> None:
+        super()._forget(batch)
+        with self._lock:
+            for key, _ in batch:
+                self._debug.pop(key, None)
+
+
 class Outbox:
     """The rows of all kinds. Every write of the backlog is idempotent, so a repeated one does no harm."""
 
@@ -119,15 +145,13 @@ class Outbox:
         self.tasks = Waiting[UUID, TaskRow](backlog.save_tasks)
         self.iterations = Waiting[UUID, IterationRow](backlog.save_iterations)
         self.events = Waiting[UUID, ItemEventRow](backlog.note_events)
-        self.logs = Waiting[UUID, LogRow](backlog.append_logs)
-        self.debug_logs = Waiting[UUID, LogRow](backlog.append_logs, DEBUG_LIMIT)
+        self.logs = WaitingLogs(backlog.append_logs)
         self._kinds: dict[str, Waiting[Any, Any]] = {
             PROGRESS: self.progress,
             TASKS: self.tasks,
             ITERATIONS: self.iterations,
             EVENTS: self.events,
             LOGS: self.logs,
-            DEBUG: self.debug_logs,
         }
         self._writing = threading.Lock()
         self._away = False

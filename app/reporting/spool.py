@@ -25,7 +25,7 @@ from pydantic_core import PydanticSerializationError, from_json
 from app.domain.progress import Progress
 from app.errors import DatabaseRefused, MasonError
 from app.ports.backlog import Backlog, ItemEventRow, IterationRow, LogRow, TaskRow
-from app.reporting.outbox import BATCH, DEBUG, EVENTS, ITERATIONS, LOGS, PROGRESS, TASKS
+from app.reporting.outbox import BATCH, EVENTS, ITERATIONS, LOGS, PROGRESS, TASKS
 
 log = logging.getLogger("mason")
 
@@ -40,7 +40,6 @@ _ROW_OF_KIND: Mapping[str, type] = {
     ITERATIONS: IterationRow,
     EVENTS: ItemEventRow,
     LOGS: LogRow,
-    DEBUG: LogRow,
 }
 
 
@@ -187,5 +186,4 @@ def _writers(backlog: Backlog) -> dict[str, Callable[[Sequence[Any]], None]]:
         ITERATIONS: backlog.save_iterations,
         EVENTS: backlog.note_events,
         LOGS: backlog.append_logs,
-        DEBUG: backlog.append_logs,
     }

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4, uuid5
 from app.bounded import within
 from app.domain import events as ev
 from app.domain.claims import Claim
-from app.domain.events import Level, Phase, TaskStatus
+from app.domain.events import Phase, TaskStatus
 from app.domain.plans import Task
 from app.domain.progress import Progress, advance, first_progress
 from app.log import map_text
@@ -33,6 +33,9 @@ FULL = 50
 
 LONGEST_WAIT = 5.0
 """Seconds for which the work waits for rows to be written; a flush that takes longer goes on behind its back."""
+
+_GATHER = 0.1
+"""Seconds in which what follows on the heels of such an event still joins its flush."""
 
 _ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.SKIPPED)
 
@@ -117,7 +120,8 @@ class StoreReporter:
 
     def _work(self) -> None:
         while not self._closed.is_set():
-            self._wake.wait(self._interval)
+            if self._wake.wait(self._interval):
+                self._closed.wait(_GATHER)
             self._wake.clear()
             try:
                 self._outbox.flush()
@@ -224,8 +228,7 @@ class StoreReporter:
             metadata=dict(text.metadata),
             created_at=event.at,
         )
-        rows = self._outbox.debug_logs if text.level is Level.DEBUG else self._outbox.logs
-        rows.put(row.id, row)
+        self._outbox.logs.put(row.id, row)
 
 
 def task_id(claim: Claim, task: Task) -> UUID:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -209,25 +209,31 @@ def seconds_to_make_files(number: int) -> float:
         return time.perf_counter() - started
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(
+    words: Sequence[str] | None = None,
+    *,
+    benchmarks: Mapping[str, Callable[[], list[Row]]] = BENCHMARKS,
+    command: str = "engine",
+    description: str | None = __doc__,
+) -> int:
     """Run the benchmarks that are named, or all; 1 when a bar is missed."""
-    summaries = "\n".join(f"  {name:<10}{(run.__doc__ or '').splitlines()[0]}" for name, run in BENCHMARKS.items())
+    summaries = "\n".join(f"  {name:<10}{(run.__doc__ or '').splitlines()[0]}" for name, run in benchmarks.items())
     parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.engine",
-        description=__doc__,
+        prog=f"python -m tests.benchmarks.{command}",
+        description=description,
         epilog=f"benchmarks:\n{summaries}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     chosen = parser.parse_args(words)
-    if unknown := set(chosen.names) - BENCHMARKS.keys():
-        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
+    if unknown := set(chosen.names) - benchmarks.keys():
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(benchmarks)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was set up is taken down, whoever ends it
     rows: list[Row] = []
-    for name in chosen.names or BENCHMARKS:
+    for name in chosen.names or benchmarks:
         print(f"{name} …", file=sys.stderr, flush=True)
-        rows += BENCHMARKS[name]()
+        rows += benchmarks[name]()
     if chosen.json:
         print(json.dumps([{**asdict(row), "met": row.met} for row in rows], indent=2, ensure_ascii=False))
     else:

@@ -56,7 +56,7 @@ class Gateway:
             def do_POST(self) -> None:
                 gateway.serve(self)
 
-            do_GET = do_POST  # noqa: N815
+            do_GET = do_PATCH = do_POST  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 """Nothing on standard error."""

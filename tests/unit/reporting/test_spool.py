@@ -136,7 +136,7 @@ def test_spool__drops_debug_rows_first_when_it_is_full(
     whole.unlink()
     after = lines(kept(tmp_path))
     assert [line["kind"] for line in after] == [line["kind"] for line in before][:-1]
-    assert before[-1]["kind"] == "debug"
+    assert before[-1]["row"]["level"] == "debug"
     assert caplog.records[-1].getMessage() == f"1 rows of progress and log are lost: {RUN_ID}.jsonl is full"
 
 
