@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -35,26 +36,28 @@ class Session(Protocol):
 
 
 class Patience:
-    """How long an outage is waited for: ``seconds`` in all, however many calls fall into it."""
+    """How long an outage is waited for: ``seconds`` in all, however many calls of a thread fall into it.
+
+    Each thread has its own: those that write progress and renew leases meet an outage first, and must not spend what
+    the end of an item, minutes later, is to wait.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._since: float | None = None
-
-    @property
-    def away(self) -> bool:
-        """Whether the last call found the database away."""
-        return self._since is not None
+        self.away = False
+        """Whether the last call, of whatever thread, found the database away."""
+        self._own = threading.local()
 
     @property
     def left(self) -> float:
-        """Seconds for which the next call is tried again; every call is tried once."""
-        spent = time.monotonic() - self._since if self._since is not None else 0.0
-        return max(self.seconds - spent, 0.0)
+        """Seconds for which this thread's next call is tried again; every call is tried once."""
+        since = getattr(self._own, "since", None)
+        return max(self.seconds - (time.monotonic() - since), 0.0) if since is not None else self.seconds
 
     def found(self, away: bool) -> None:
-        """Note what a call found. Two threads may both be first: the outage then begins a moment later."""
-        self._since = (self._since or time.monotonic()) if away else None
+        """Note what a call found."""
+        self.away = away
+        self._own.since = (getattr(self._own, "since", None) or time.monotonic()) if away else None
 
 
 def patiently(work: Callable[[bool], T], *, passing: Callable[[Exception], bool | float], patience: Patience) -> T:

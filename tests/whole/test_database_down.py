@@ -93,6 +93,25 @@ def test_database__that_stays_away_ends_the_run_and_loses_nothing(
     assert held.branches() == ["mason/first", "mason/second"]
 
 
+def test_database__that_is_away_stops_no_item_between_its_ends(
+    held: Project, server: EmbeddedPostgres, turnstile: Turnstile
+) -> None:
+    """Heartbeats and progress fail for good while the item is checked; its end finds the database again."""
+    item = held.approve_change("src/wait.txt")
+    run = held.start_mason("run", MASON_HEARTBEAT="0.05", MASON_DATABASE_PATIENCE="0.3")
+    turnstile.arrived()
+    server.stop()
+    assert run.stderr
+    said = iter(run.stderr.readline, "")
+    assert any("The leases could not be renewed" in line for line in said)
+    server.start()
+    turnstile.let_pass()
+    ended(run)
+    assert (held.state(item), held.item(item)["execution_attempt"]) == ("completed", 1)
+    assert f"info: Starting execution for: {held.item(item)['title']}" in held.logs()
+    assert waiting(held) == []
+
+
 def waiting(project: Project) -> list[Path]:
     """The files that hold rows for a database that was away."""
     return sorted((project.root / "state" / "spool").glob("*/*"))
