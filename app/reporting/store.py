@@ -34,7 +34,7 @@ FULL = 50
 LONGEST_WAIT = 5.0
 """Seconds for which the work waits for rows to be written; a flush that takes longer goes on behind its back."""
 
-_GATHER = 0.1
+_GATHER = 0.3
 """Seconds in which what follows on the heels of such an event still joins its flush."""
 
 _ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.SKIPPED)

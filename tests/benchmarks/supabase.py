@@ -13,9 +13,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from uuid import UUID, uuid4
@@ -182,7 +183,7 @@ def seed_commands(there: Peer, item_id: UUID, run: UUID) -> list[list[str]]:
     now = "2026-01-01T00:00:00Z"
     checks = ("typescript", "eslint", "build", "tests")
 
-    def curl(method: str, path: str, body: dict[str, object]) -> list[str]:
+    def curl(method: str, path: str, body: Mapping[str, object]) -> list[str]:
         headers = (f"apikey: {SERVICE_ROLE}", f"Authorization: Bearer {SERVICE_ROLE}")
         words = ["curl", "-s", "--fail", "-X", method, f"{there.gateway.url}{PREFIX}/{path}"]
         for header in (*headers, "Content-Type: application/json", "Prefer: return=minimal"):
@@ -273,8 +274,8 @@ def migrations() -> list[Row]:
                 connection.execute(f"create database empty{number}".encode())
         for number in range(RUNS):
             dsn = make_conninfo(server.dsn, dbname=f"empty{number}")
-            whole.append(timed(lambda dsn=dsn: migrate.apply(dsn)))
-            checks += [timed(lambda dsn=dsn: migrate.plan(dsn)) for _ in range(10)]
+            whole.append(timed(partial(migrate.apply, dsn)))
+            checks += [timed(partial(migrate.plan, dsn)) for _ in range(10)]
             if migrate.plan(dsn):
                 raise SystemExit("Something is left to be migrated")
     names = f"{len(migrate.packaged())} migrations, with Supabase's roles"
