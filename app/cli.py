@@ -13,7 +13,7 @@ from uuid import UUID
 
 import click
 
-from app.errors import Cancelled, MasonError
+from app.errors import Cancelled, MasonError, UsageError
 from app.log import Redactor, printable, set_up_logging
 
 if TYPE_CHECKING:
@@ -32,9 +32,13 @@ class Mason(click.Group):
         except MasonError as problem:
             click.echo(f"mason: {printable(str(problem))}", err=True)
             sys.exit(problem.exit_code)
+        except OSError as problem:
+            named = f" {problem.filename}" if problem.filename else ""
+            click.echo(f"mason: {printable(f'cannot use{named}: {problem.strerror or problem}')}", err=True)
+            sys.exit(2)
         except Exception as problem:  # the named border of the command line
             logging.getLogger("mason").debug("Internal error", exc_info=True)
-            message = printable(f"a bug: {type(problem).__name__}: {problem} (--verbose shows where)")
+            message = printable(f"a bug: {type(problem).__name__}: {problem} (mason -v … shows where)")
             click.echo(f"mason: {message}", err=True)
             sys.exit(BUG)
 
@@ -155,8 +159,13 @@ def add(file: TextIO, new: bool, dsn: str | None, repository: Path) -> None:
     from app.planning.item_file import read_item_file
     from app.settings import read_settings
 
-    item = read_item_file(file.read(), approved=not new)
-    click.echo(wiring.add_item(read_settings(dsn=dsn, repository=repository), repository, item))
+    try:
+        text = file.read()
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"{file.name} is no text in UTF-8 (byte {problem.start})") from problem
+    item = read_item_file(text, approved=not new)
+    with stop_on_signals():
+        click.echo(wiring.add_item(read_settings(dsn=dsn, repository=repository), repository, item))
 
 
 @main.command()
@@ -214,6 +223,8 @@ def stop_on_signals() -> Iterator[Stop]:
 
     def ask(_number: int, _frame: object) -> None:
         stop.set("Cancelled")
+        if not stop.heeded:
+            raise KeyboardInterrupt
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     for number in before:

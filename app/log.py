@@ -136,6 +136,7 @@ def set_up_logging(redactor: Redactor, *, level: int = logging.WARNING, stream: 
     handler.setFormatter(_PlainFormatter("%(levelname)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(level)
+    logging.getLogger("markdown_it").setLevel(logging.WARNING)  # it tells every step of its parser
     for each in root.handlers:
         for earlier in [one for one in each.filters if isinstance(one, RedactingFilter)]:
             each.removeFilter(earlier)

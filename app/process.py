@@ -50,6 +50,8 @@ class Stop:
         self._event = threading.Event()
         self._parent = parent
         self._reason = ""
+        self.heeded = False
+        """Whether somebody is at work who looks at this stop. Until then there is nothing to give back."""
 
     def set(self, reason: str) -> None:
         """Ask for the stop; the first reason stays."""

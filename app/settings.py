@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.config_file import CONFIG_NAME, ConfigFile, read_config_file
+from app.config_file import CONFIG_NAME, ConfigFile, read_config_file, top_level
 from app.errors import UsageError
 
 ROOT_STATE = Path("/var/lib/mason")
@@ -180,16 +180,18 @@ def environment() -> dict[str, str]:
 
 
 def state_dir(settings: Settings, project: Path) -> Path:
-    """Where a project's embedded database and kept work lie: ``.mason`` in it; as root below /var/lib/mason.
+    """Where a project's embedded database and kept work lie: ``.mason`` at its top level; as root below /var/lib/mason.
 
-    Root's Postgres runs as another user, who could not reach a directory inside root's home.
+    It is the same from every directory of a repository. Root's Postgres runs as another user, who could not reach a
+    directory inside root's home.
     """
     if settings.state_dir:
         return settings.state_dir.absolute()
+    place = top_level(project)
     if os.geteuid() == 0:
-        digest = hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:8]
-        return ROOT_STATE / f"{project.resolve().name or 'root'}-{digest}"
-    return project.resolve() / ".mason"
+        digest = hashlib.sha256(str(place).encode()).hexdigest()[:8]
+        return ROOT_STATE / f"{place.name or 'root'}-{digest}"
+    return place / ".mason"
 
 
 def runs_dir(settings: Settings) -> Path:

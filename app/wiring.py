@@ -51,6 +51,7 @@ from app.reporting.spool import Spool
 from app.reporting.status_lines import StatusLines
 from app.reporting.store import StoreReporter
 from app.settings import Settings, environment, runs_dir, state_dir
+from app.workspace.source import Source
 from app.workspace.worktrees import GitWorkspace
 
 
@@ -93,7 +94,7 @@ def runner(
         sinks: dict[str, Reporter] = {"database": StoreReporter(backlog, spool=Spool(spool_directory(settings, state)))}
         sinks["console"] = console_reporter(console or default_console(request))
         if request.auto:
-            sinks["status lines"] = StatusLines(status or sys.stdout)
+            sinks["status lines"] = StatusLines(status or (sys.stderr if request.as_json else sys.stdout))
         reporter = FanOut(sinks, redactor)
         stack.callback(reporter.close)
         yield Ports(
@@ -245,10 +246,11 @@ def realtime_lines(found: Realtime) -> list[str]:
 
 
 def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:
-    """Add one item to the backlog of the repository."""
+    """Add one item to the backlog of the repository. Raises BadRepository where there is none."""
+    origin = Source.open(repository, environment().get("PATH", os.defpath)).origin_url
     with open_backlog(settings, state_dir(settings, repository)) as backlog:
         backlog.require_ready()
-        return backlog.add_item(item, repository=None)
+        return backlog.add_item(item, repository=repository_name(origin))
 
 
 def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, str], scratch: Path) -> Agent:

@@ -22,8 +22,8 @@ from app.process import Stop
 _DEFAULTS: Mapping[Role, Mapping[str, object]] = {
     Role.RE_EVALUATE: {"decision": "EXECUTE", "reason": "The PRD carries its own change."},
     Role.REVIEW: {"decision": "approve", "issues": []},
-    Role.FIX: {"decision": "fixed", "reason": "The PRD's diffs for this iteration were applied."},
 }
+_NO_DIFF = "The PRD contains no diff, and the patch agent only applies diffs: add a code fence marked diff"
 _ADDRESS = {"task": re.compile(r"\d{1,4}\.\d{1,4}"), "fix": re.compile(r"\d{1,4}")}
 
 
@@ -60,12 +60,16 @@ class PatchAgent:
         found = fences(request.item.prd or "")
         text = ""
         if not request.read_only:
+            if request.role is Role.IMPLEMENT and not _diffs(found):
+                return AgentResult(error=_NO_DIFF)
             text = self._edit(request, self._addressed(request, found), stop, on_activity)
         written = _written_answer(request, found)
         if isinstance(written, AgentResult):
             return written
         if written is None and request.role is Role.VERIFY:
             return AgentResult(answer=self._verified(request, found, stop))
+        if written is None and request.role is Role.FIX:
+            return AgentResult(text=text, answer={"decision": "fixed", "reason": text})
         return AgentResult(text=text, answer=_DEFAULTS.get(request.role) if written is None else written)
 
     def _addressed(self, request: AgentRequest, found: list[Fence]) -> list[Fence]:

@@ -34,7 +34,7 @@ def commit_message(item: Item, gate: GateResult, agent: str) -> str:
     ]
     author = "Claude <noreply@anthropic.com>" if agent == "claude" else f"Mason ({agent} agent) <mason@localhost>"
     trailers = [f"Implements: PM-{item.id}", f"Mason-Approval: {item.approval}", f"Co-Authored-By: {author}"]
-    description = textwrap.fill(_one_line(item.solution or item.problem, BODY_LIMIT), width=78)
+    description = textwrap.fill(_one_line(prose(item.solution or item.problem), BODY_LIMIT), width=78)
     parts = [
         f"feat: {_one_line(item.title, SUBJECT_LIMIT) or f'item {item.id}'}",
         description,
@@ -42,6 +42,11 @@ def commit_message(item: Item, gate: GateResult, agent: str) -> str:
         "\n".join(trailers),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def prose(text: str) -> str:
+    """What comes before the first code fence: a PRD's diffs are in the commit anyway."""
+    return re.split(r"^\s*(?:```|~~~)", text, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def _one_line(text: str, limit: int) -> str:

@@ -56,6 +56,7 @@ def run_items(ports: Ports, options: RunOptions, stop: Stop, *, heartbeat: float
     run = Run(id=uuid4(), base=selection.base, item_ids=tuple(item.id for item in selection.items))
     ports.backlog.open_run(run, repository=ports.forge.repository)
     leases = Leases(ports.backlog)
+    stop.heeded = True
     try:
         with leases.renewed(heartbeat):
             works = claim_items(ports, options, run, selection, leases, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def check_environment(environ: Mapping[str, str], tree: Path, home: Path, tempor
     tools = {}
     for name, default in _TOOL_HOMES.items():
         place = environ.get(name) or (str(Path(environ["HOME"]) / default) if environ.get("HOME") else "")
-        if place and Path(place).exists():
+        if place and os.access(place, os.R_OK | os.X_OK):
             tools[name] = place
     own = {"HOME": str(home), "TMPDIR": str(temporary)}
     return base_environment(environ, _passed(environ, _REGISTRIES) | tools | _PLAIN | _programs(environ, tree) | own)

@@ -142,7 +142,7 @@ def assert_tsc_and_eslint_were_read(project: Project, item: UUID) -> None:
     (row,) = project.iterations(item)
     assert (row["passed"], row["checks_passed"], row["checks_failed"]) == (True, 4, 0)
     assert row["failure_details"] == {"before": ["typecheck", "lint", "build", "test"], "after": []}
-    assert row["tried"] == "pnpm run lint --fix; agent: The PRD's diffs for this iteration were applied."
+    assert row["tried"] == "pnpm run lint --fix; agent: Applied 1 diff of the PRD."
 
 
 def assert_long_message_and_vitest_were_read(project: Project, item: UUID) -> None:

@@ -23,7 +23,6 @@ __all__ = ["database", "gateway", "project"]
 pytestmark = pytest.mark.peer
 
 MASON = [sys.executable, "-c", "from app.cli import main; main()"]
-MOST_REQUESTS = 25
 
 
 def mason(*words: str, environ: dict[str, str], place: Path) -> subprocess.CompletedProcess[str]:
@@ -55,8 +54,6 @@ def test_run__an_approved_item_is_completed_over_postgrest(
     assert done.returncode == 0, done.stdout + done.stderr
     assert key not in done.stdout + done.stderr
     assert all(path.startswith(f"{PREFIX}/rpc/mason_") for path in gateway.seen)
-    reports = [path for path in gateway.seen if not path.endswith("mason_heartbeat")]
-    assert len(reports) <= MOST_REQUESTS, reports
     with psycopg.connect(database, row_factory=dict_row) as connection:
         row = connection.execute("select * from mason_pm_backlog_items where id = %s", (item,)).fetchone()
         progress = connection.execute("select * from mason_execution_progress").fetchone()

@@ -30,7 +30,10 @@ def test_repository__without_commits(tmp_path: Path, database: str) -> None:
 def test_repository__that_is_none(tmp_path: Path, database: str) -> None:
     (tmp_path / "plain").mkdir()
     project = Project(repository=tmp_path / "plain", dsn=database, root=tmp_path)
-    assert refusal(project).endswith("is not in a git repository")
+    (tmp_path / "prd.md").write_text("# Add a thing\n")
+    for words in (["add", str(tmp_path / "prd.md")], ["run"]):
+        done = project.mason(*words)
+        assert (done.returncode, done.stderr.rstrip().endswith("is not in a git repository")) == (2, True)
 
 
 def test_repository__without_any_check(tmp_path: Path, database: str) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from tests.unit.workspace.repositories import listing
-from tests.whole.kit import Project, Turnstile, alive, interrupt, policy
+from tests.whole.kit import LONG, Project, Turnstile, alive, interrupt, policy
 from tests.whole.prds import new, prd, wave
 
 MakeProject = Callable[..., Project]
@@ -231,3 +231,24 @@ def test_output__never_shows_the_password(project: Project) -> None:
     dsn = f"host={project.root} dbname=none user=nobody password={secret}"
     done = project.mason("-v", "run", "--dsn", dsn, MASON_DATABASE_PATIENCE="0")
     assert (done.returncode, secret in done.stdout + done.stderr) == (3, False)
+
+
+def test_signal__before_anything_is_claimed_ends_at_once(project: Project, tmp_path: Path) -> None:
+    """While nothing is claimed there is nothing to give back, however long the database may be waited for."""
+    started = project.start_mason("run", "--dsn", f"host={tmp_path} dbname=none user=u", MASON_DATABASE_PATIENCE="300")
+    assert started.stderr
+    assert "trying again" in started.stderr.readline()
+    started.send_signal(signal.SIGINT)
+    started.communicate(timeout=LONG)
+    assert started.returncode == 4
+
+
+def test_add__a_file_that_is_no_text_is_refused(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "prd.md").write_bytes(b"# Caf\xe9\n")
+    done = project.mason("add", str(tmp_path / "prd.md"))
+    assert (done.returncode, "is no text in UTF-8" in done.stderr) == (2, True)
+
+
+def test_settings__a_place_that_cannot_be_used_is_named(project: Project) -> None:
+    done = project.mason("run", MASON_RUNS_DIR="/dev/null/x")
+    assert (done.returncode, "cannot use /dev/null/x" in done.stderr) == (2, True)

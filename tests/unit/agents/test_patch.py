@@ -101,7 +101,13 @@ def test_patch__applies_the_diffs_of_its_task_only(call: Call, tree: Path, tmp_p
 def test_patch__a_task_without_diff_edits_nothing_and_is_fine(call: Call, tree: Path) -> None:
     before = content(tree)
     assert call(fence(CHANGE_5, "diff task=9.9")).error == ""
-    assert call(None).error == ""
+    assert content(tree) == before
+
+
+@pytest.mark.parametrize("prd", [None, "# Only words\n"])
+def test_patch__a_prd_without_any_diff_is_said_to_be_one(call: Call, tree: Path, prd: str | None) -> None:
+    before = content(tree)
+    assert call(prd).error.startswith("The PRD contains no diff")
     assert content(tree) == before
 
 
@@ -119,7 +125,7 @@ def test_patch__fix_diffs_belong_to_their_iteration(call: Call, tree: Path) -> N
     prd = fence(CHANGE_5, "diff fix=2") + fence(NEW)
     assert call(prd, Role.FIX, iteration=1).answer == {
         "decision": "fixed",
-        "reason": "The PRD's diffs for this iteration were applied.",
+        "reason": "The PRD has no diff for this.",
     }
     assert (tree / "f.txt").read_text() == "".join(LINES)
     assert call(prd, Role.FIX, iteration=2).error == ""
@@ -300,7 +306,7 @@ def test_patch__cannot_write_a_prd(call: Call) -> None:
 
 
 def test_patch__fences_inside_other_fences_are_no_diffs(call: Call, tree: Path) -> None:
-    assert call(f"`````markdown\n{fence(NEW)}`````\n").error == ""
+    assert call(f"`````markdown\n{fence(NEW)}`````\n").error.startswith("The PRD contains no diff")
     assert not (tree / "new").exists()
 
 
