@@ -93,7 +93,10 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
     from app import wiring
     from app.flows.run_items import run_items
 
-    request = wiring.RunRequest(items=items, as_json=as_json, **options)
+    request = wiring.RunRequest(items=items, as_json=as_json, dry_run=dry_run, **options)
+    if dry_run and not wiring.has_backlog(settings, request.repository):
+        click.echo("Nothing to do: there is no backlog yet (`mason add FILE` makes one).")
+        return
     with stop_on_signals() as stop, wiring.runner(settings, request) as ports:
         if dry_run:
             click.echo(wiring.show_plan(settings, ports, wiring.run_options(request)))

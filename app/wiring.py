@@ -71,6 +71,7 @@ class RunRequest:
     generate_prd: bool = False
     base: str | None = None
     as_json: bool = False
+    dry_run: bool = False
 
 
 @contextmanager
@@ -82,7 +83,8 @@ def runner(
     state = state_dir(settings, request.repository)
     redactor = Redactor(settings.secrets)
     set_up_logging(redactor, level=logging.getLogger().level)
-    keep_out_of_git(state)
+    if not request.dry_run:
+        keep_out_of_git(state)
     with ExitStack() as stack:
         stack.callback(process.kill_descendants, process.children())
         backlog = stack.enter_context(open_backlog(settings, state))
@@ -154,6 +156,12 @@ def spool_directory(settings: Settings, state: Path) -> Path:
     """Where rows wait for this database, and for no other."""
     where = place(settings.dsn.get_secret_value()) if settings.dsn else settings.supabase_url or "embedded"
     return state / "spool" / hashlib.sha256(where.encode()).hexdigest()[:12]
+
+
+def has_backlog(settings: Settings, repository: Path) -> bool:
+    """Whether there is a backlog to look at: a configured one, or an embedded one that something has made."""
+    embedded = state_dir(settings, repository) / "postgres" / "postgres" / "data"
+    return bool(settings.dsn or settings.supabase_url) or embedded.exists()
 
 
 def keep_out_of_git(state: Path) -> None:

@@ -252,3 +252,9 @@ def test_add__a_file_that_is_no_text_is_refused(project: Project, tmp_path: Path
 def test_settings__a_place_that_cannot_be_used_is_named(project: Project) -> None:
     done = project.mason("run", MASON_RUNS_DIR="/dev/null/x")
     assert (done.returncode, "cannot use /dev/null/x" in done.stderr) == (2, True)
+
+
+def test_dry_run__before_anything_else_makes_nothing(project: Project, tmp_path: Path) -> None:
+    done = project.mason("run", "--dry-run", MASON_DSN="", MASON_STATE_DIR=str(tmp_path / "elsewhere"))
+    assert (done.returncode, "there is no backlog yet" in done.stdout) == (0, True)
+    assert not (tmp_path / "elsewhere").exists()
