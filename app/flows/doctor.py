@@ -78,7 +78,7 @@ def examine(probes: Mapping[str, Probe], seconds: float) -> list[Finding]:
             found.append(fail(name, str(problem)))
         except TimeoutError:
             found.append(fail(name, f"no answer within {seconds:.0f} seconds"))
-        except Exception as problem:
+        except Exception as problem:  # the named border of one probe: the others go on
             log.debug("Internal error", exc_info=True)
             found.append(fail(name, f"a bug: {type(problem).__name__}: {problem}"))
     return found

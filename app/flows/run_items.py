@@ -152,7 +152,7 @@ def claim_items(
             leases.hold(taken.claim, claimed[-1][2])
         ports.reporter.report(ev.RunStarted(run=run, items=tuple(taken.item for taken, _, _ in claimed)))
         context = run_context(ports, options, run, selection, [taken for taken, _, _ in claimed], stop)
-    except BaseException:
+    except BaseException:  # raised again: what was claimed is given back first, whatever ended it
         for taken, _, _ in claimed:
             ports.backlog.settle(taken.claim, Outcome(verdict=Verdict.RELEASED, reason="The run could not begin"))
         raise

@@ -777,6 +777,7 @@ def test_note_events__of_items_that_exist_are_written_once(store: Backlog, given
 
 def test_require_ready__a_migrated_database_is(store: Backlog) -> None:
     store.require_ready()
+    assert store.approved_items(repository=None) == []
 
 
 def test_approval__is_stamped_by_the_database(store: Backlog, given: Given) -> None:
