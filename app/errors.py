@@ -40,6 +40,20 @@ class DatabaseRefused(UsageError):
     """The database answered, and refused."""
 
 
+class ForgeUnreachable(Unreachable):
+    """GitHub did not answer, or had an error of its own, for too long."""
+
+
+class ForgeRefused(MasonError):
+    """GitHub answered, and refused."""
+
+    exit_code = 1
+
+
+class MissingPermission(UsageError):
+    """The GitHub token lacks a permission."""
+
+
 class Cancelled(MasonError):
     """The run was cancelled."""
 

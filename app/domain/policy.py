@@ -63,6 +63,17 @@ class _Execution(_Strict):
     checks: dict[CheckKind, CheckCommand | None] = Field(default_factory=dict)
 
 
+class PullRequestPolicy(_Strict):
+    """What Mason's pull requests carry. ``reviewers`` are logins, or ``org/team``. ``fix_any_branch`` lets ``fix`` push
+    to branches that are not Mason's own (never to a fork's).
+    """
+
+    labels: tuple[Annotated[str, Field(min_length=1, max_length=50)], ...] = ("mason",)
+    reviewers: tuple[Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")], ...] = ()
+    draft: bool = False
+    fix_any_branch: bool = Field(default=False, validation_alias=AliasChoices("fix_any_branch", "fix-any-branch"))
+
+
 class Policy(_Strict):
     """The committed policy. A check set to null (or false) is one that the repository does not have."""
 
@@ -70,6 +81,9 @@ class Policy(_Strict):
     execution: _Execution = _Execution()
     install: Annotated[Install | None, BeforeValidator(_command)] = None
     limits: Limits = Limits()
+    pull_requests: PullRequestPolicy = Field(
+        PullRequestPolicy(), validation_alias=AliasChoices("pull_requests", "pull-requests")
+    )
     protected: tuple[str, ...] = Field((), validation_alias=AliasChoices("protected", "protected-paths"))
 
     @property

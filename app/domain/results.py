@@ -226,7 +226,8 @@ class Outcome:
     """How one item ended, with the evidence.
 
     ``gate`` is the final gate on ``commit`` when completed, the last gate otherwise. ``kept`` says where the work of a
-    failed item lies. ``failed_base`` is the base commit whose own failure gave the item back.
+    failed item lies. ``pull_request`` is a URL, ``pull_request_number`` 0 without one. ``failed_base`` is the base
+    commit whose own failure gave the item back.
     """
 
     verdict: Verdict
@@ -234,6 +235,7 @@ class Outcome:
     branch: str | None = None
     commit: str | None = None
     pull_request: str | None = None
+    pull_request_number: int = 0
     gate: GateResult | None = None
     validator: ValidatorResult | None = None
     iterations: tuple[Iteration, ...] = ()

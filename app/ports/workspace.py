@@ -46,6 +46,28 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CommitObject:
+    """A commit as git has it: its id, its tree's id, its parents' ids and its message."""
+
+    id: str
+    tree: str
+    parents: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreeEntry:
+    """One path that differs between two trees, as git stores it afterwards.
+
+    ``mode`` is git's (100644, 100755, 120000, 160000) and ``object`` a hash; both are empty for a deleted path.
+    """
+
+    path: str
+    mode: str
+    object: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
     """Where an item's work starts: ``commit`` is the base, or the base merged with the item's existing branch.
 
@@ -117,11 +139,23 @@ class Workspace(Protocol):
         Returns where, for people.
         """
 
-    def push(self, remote: str, commit: str, branch: str) -> None:
-        """Push a commit to a branch of a remote (path or URL), never with force, once or again with one effect.
+    def fetch_pull_request(self, number: int) -> str:
+        """Fetch the head of a pull request, a fork's included; its commit. Raises GitFailed."""
 
-        Raises GitFailed when the branch cannot take the commit.
+    def push(self, commit: str, branch: str) -> None:
+        """Push a commit to a branch of the remote (of the repository itself without one), never with force.
+
+        The same call twice has one effect. Raises GitFailed when the branch cannot take the commit.
         """
+
+    def lineage(self, commit: str, branch: str) -> list[CommitObject]:
+        """The commits that ``commit`` adds to what the remote's base and ``branch`` have, parents first."""
+
+    def entries(self, before: str, after: str) -> list[TreeEntry]:
+        """What differs between two git trees or commits, as git stores it; sorted by path."""
+
+    def blob(self, object_id: str) -> bytes:
+        """The content of a blob."""
 
     def close(self) -> None:
         """Remove everything of this run."""
