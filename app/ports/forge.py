@@ -51,7 +51,7 @@ class Publication:
     outcome: Outcome
     context: PrdContext = field(default_factory=PrdContext)
     changes: tuple[Change, ...] = ()
-    policy: PullRequestPolicy = PullRequestPolicy()
+    policy: PullRequestPolicy = field(default_factory=PullRequestPolicy)
     note: str = ""
 
 

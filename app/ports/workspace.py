@@ -103,6 +103,9 @@ class Workspace(Protocol):
     def pin_base(self, branch: str | None) -> Base:
         """The tip of ``branch`` (None: the repository's default). Raises BadRepository with a sentence."""
 
+    def now(self, base: Base) -> Base:
+        """Where the base's branch is at this moment. Raises BadRepository when it is gone."""
+
     def read(self, commit: str, path: str) -> bytes | None:
         """A file's content in a commit, None when there is no such regular file."""
 

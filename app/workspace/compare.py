@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.ports.workspace import Change, ChangeKind, FileKind
+from app.ports.workspace import Change, ChangeKind, FileKind, TreeEntry
 from app.workspace.git import Git, raw, text
 
 _PLAIN = ("-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
@@ -31,6 +31,19 @@ def changes(git: Git, before: str, after: str) -> list[Change]:
             counts[path] = (added, removed)
     targets = _contents(git, [blob for mode, blob, _ in stored.values() if mode == "120000"])
     return [_change(path, *stored[path], counts.get(path, ("0", "0")), targets) for path in sorted(stored)]
+
+
+def stored(git: Git, before: str, after: str) -> list[TreeEntry]:
+    """The changed paths as git stores them afterwards, sorted."""
+    records = iter(
+        git.records("diff-tree", "-z", "--raw", "--full-index", "--abbrev=64", *_PLAIN, *_trees(before, after))
+    )
+    found = []
+    for record in records:
+        mode, blob, status = _raw_entry(record)
+        gone = status == "D"
+        found.append(TreeEntry(path=next(records), mode="" if gone else mode, object="" if gone else blob))
+    return sorted(found, key=lambda entry: entry.path)
 
 
 def _raw_entry(record: str) -> tuple[str, str, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from app.errors import BadRepository, GitFailed
+from app.errors import GitFailed
 from app.process import Finished
 from app.workspace.git import Git, complaint, text, without_credentials
+from app.workspace.remote import Remote
 from app.workspace.source import Source
 
 _RECEIVER = {
@@ -21,46 +22,38 @@ _RECEIVER = {
 }
 
 
-def push_branch(git: Git, remote: str, commit: str, branch: str) -> None:
-    """Push ``commit`` to ``branch`` of a remote (path or URL). A branch that already holds it is left as it is.
+def push_branch(git: Git, target: Source | Remote, commit: str, branch: str) -> None:
+    """Push ``commit`` to ``branch`` of a repository or remote. A branch that already holds it is left as it is.
 
     Raises GitFailed with a sentence when the branch cannot take the commit.
     """
-    receiver = _local(remote, git.path)
-    if receiver:
-        tip = receiver.commit(f"refs/heads/{branch}")
-        if tip and _holds(git, tip, commit):
-            return
-    finished = _push(git, receiver, remote, f"{commit}:refs/heads/{branch}")
+    tip = target.commit(f"refs/heads/{branch}") if isinstance(target, Source) else target.fetch_branch(git, branch)
+    if tip and _holds(git, tip, commit):
+        return
+    finished = _push(git, target, f"{commit}:refs/heads/{branch}")
     if not finished.ok:
-        raise GitFailed(_sentence(finished, without_credentials(remote), branch))
+        name = str(target.common_dir) if isinstance(target, Source) else target.url
+        raise GitFailed(_sentence(finished, without_credentials(name), branch))
 
 
-def push_wip(git: Git, receiver: Source, commit: str, ref: str) -> bool:
+def push_wip(git: Git, target: Source | Remote, commit: str, ref: str) -> bool:
     """Put a commit under a ref that is no branch, in place of what is there. Whether that worked."""
-    return _push(git, receiver, str(receiver.common_dir), f"+{commit}:{ref}").ok
+    return _push(git, target, f"+{commit}:{ref}").ok
 
 
-def _push(git: Git, receiver: Source | None, remote: str, refspec: str) -> Finished:
+def _push(git: Git, target: Source | Remote, refspec: str) -> Finished:
     options = ["--porcelain", "--quiet", "--no-verify", "--no-follow-tags"]
-    target = remote
-    if receiver:
-        target = str(receiver.common_dir)
-        settings = [*_RECEIVER.items(), ("safe.directory", target)]
-        flags = " ".join(f"-c {shlex.quote(f'{key}={value}')}" for key, value in settings)
-        options.append(f"--receive-pack=git {flags} receive-pack")
-    return git.run("push", *options, "--", target, refspec, allowed=(0, 1, 128))
+    if isinstance(target, Remote) and not _is_path(target):
+        return git.run("push", *options, "--", target.url, refspec, allowed=(0, 1, 128), extra=target.environment())
+    place = str(target.common_dir) if isinstance(target, Source) else target.url.removeprefix("file://")
+    settings = [*_RECEIVER.items(), ("safe.directory", place)]
+    flags = " ".join(f"-c {shlex.quote(f'{key}={value}')}" for key, value in settings)
+    options.append(f"--receive-pack=git {flags} receive-pack")
+    return git.run("push", *options, "--", place, refspec, allowed=(0, 1, 128))
 
 
-def _local(remote: str, path: str) -> Source | None:
-    """The repository that a path names, None for a URL. Raises GitFailed when the path names none."""
-    place = remote.removeprefix("file://")
-    if "://" in place or not Path(place).is_dir():
-        return None
-    try:
-        return Source.open(Path(place), path)
-    except BadRepository as problem:
-        raise GitFailed(str(problem)) from problem
+def _is_path(remote: Remote) -> bool:
+    return Path(remote.url.removeprefix("file://")).is_dir()
 
 
 def _holds(git: Git, tip: str, commit: str) -> bool:

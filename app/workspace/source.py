@@ -65,7 +65,14 @@ class Source:
 
     def tags(self) -> dict[str, str]:
         """Every tag: full ref name → object."""
-        lines = self.git.output("for-each-ref", "--format=%(objectname) %(refname)", "refs/tags").splitlines()
+        return self._refs("refs/tags")
+
+    def fetched(self) -> dict[str, str]:
+        """Every branch of origin's as last fetched: full ref name → commit."""
+        return {name: commit for name, commit in self._refs("refs/remotes/origin").items() if name[-5:] != "/HEAD"}
+
+    def _refs(self, prefix: str) -> dict[str, str]:
+        lines = self.git.output("for-each-ref", "--format=%(objectname) %(refname)", prefix).splitlines()
         return {name: commit for commit, _, name in (line.partition(" ") for line in lines)}
 
     def pin(self, branch: str | None) -> Base:

@@ -13,13 +13,14 @@ from uuid import uuid4
 
 from app.domain.runs import Base
 from app.errors import GitFailed
-from app.ports.workspace import Change, Start, Tree
+from app.ports.workspace import Change, CommitObject, Start, Tree, TreeEntry
 from app.removal import remove
 from app.workspace import compare
 from app.workspace.git import Git
 from app.workspace.gitdir import MASON, Identity, make_git_dir
 from app.workspace.merging import Committer
 from app.workspace.push import push_branch, push_wip
+from app.workspace.remote import BASE_REFS, Remote
 from app.workspace.source import Source
 from app.workspace.tree import GitTree
 
@@ -32,7 +33,8 @@ class GitWorkspace:
     ``repository`` is the user's checkout, a directory in it, or a bare repository. It is only read, but for a pushed
     branch and the ref of kept work: new objects go to a git directory in ``run_dir`` that borrows the repository's.
     ``run_dir`` is this run's own and should lie outside of every checkout, or tools find the user's packages on their
-    way up. ``artifacts_dir`` takes the patches of kept work. ``environ`` says where programs are (``PATH``).
+    way up. ``artifacts_dir`` takes the patches of kept work. ``environ`` says where programs are (``PATH``). With a
+    ``remote``, branches are those that it has at the moment, and go there; the repository only lends its objects.
 
     Raises BadRepository when there is no repository.
     """
@@ -44,9 +46,11 @@ class GitWorkspace:
         artifacts_dir: Path,
         environ: Mapping[str, str],
         *,
+        remote: Remote | None = None,
         identity: Identity = MASON,
     ) -> None:
         path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+        self._remote = remote
         self._source = Source.open(repository, path)
         self._run_dir = run_dir.absolute()
         self._artifacts = artifacts_dir.absolute()
@@ -60,7 +64,9 @@ class GitWorkspace:
             if (self._run_dir / name).exists():  # left by a process that was killed under the same run
                 remove(self._run_dir / name, path)
             (self._run_dir / name).mkdir()
-        make_git_dir(self._git.git_dir, storage=self._source.storage, identity=identity)
+        # Git tells a remote what is there already only by refs: those that the repository has fetched.
+        refs = self._source.fetched() if remote else {}
+        make_git_dir(self._git.git_dir, storage=self._source.storage, identity=identity, refs=refs)
 
     def origin_url(self) -> str | None:
         """The URL of the repository's remote ``origin``, as configured."""
@@ -68,8 +74,26 @@ class GitWorkspace:
 
     def pin_base(self, branch: str | None) -> Base:
         """The commit of ``branch``, else of the default branch (see `Source.pin`). Raises BadRepository."""
-        self._base = self._source.pin(branch)
+        if self._remote:
+            name = branch or self._source.pin(None).branch
+            shallow = bool(self._source.storage.shallow)
+            tip = self._remote.fetch_branch(self._git, name, unshallow=shallow)
+            if tip is None:
+                raise self._remote.missing(name)
+            self._base = Base(commit=tip, branch=name)
+            self._remote.fetch(self._git, "+refs/tags/*:refs/tags/*")
+        else:
+            self._base = self._source.pin(branch)
         return self._base
+
+    def now(self, base: Base) -> Base:
+        """Where the base's branch is at this moment. Raises GitFailed, BadRepository when the branch is gone."""
+        if self._remote is None:
+            return self._source.pin(base.branch)
+        tip = self._remote.fetch_branch(self._git, base.branch)
+        if tip is None:
+            raise self._remote.missing(base.branch)
+        return Base(commit=tip, branch=base.branch)
 
     def read(self, commit: str, path: str) -> bytes | None:
         """A regular file's content in a commit (links are not followed), None when there is none."""
@@ -82,9 +106,10 @@ class GitWorkspace:
     def start(self, branch: str, base: Base, approval: str) -> Start:
         """Where work on this branch starts: see `app.ports.workspace.Workspace.start`. Raises MergeConflict.
 
-        The branch is looked for in the user's repository: its own, else origin's as last fetched.
+        The branch is looked for on the remote; without one in the user's repository: its own, else origin's as last
+        fetched.
         """
-        tip = self._source.branch_tip(branch)
+        tip = self._remote.fetch_branch(self._git, branch) if self._remote else self._source.branch_tip(branch)
         if tip is None or self._committer.is_ancestor(tip, base.commit):
             return Start(commit=base.commit)
         published = self._committer.approved_commit(base.commit, tip, approval) if approval else None
@@ -138,12 +163,39 @@ class GitWorkspace:
         compare.write_patch(self._git, start, tree, patch)
         seconds = int(self._git.output("log", "--no-walk", "--format=%ct", start))
         commit = self._committer.commit(tree, (start,), f"Unfinished work on {name}", seconds)
-        kept_ref = push_wip(self._git, self._source, commit, WIP_REFS + name)
+        kept_ref = push_wip(self._git, self._remote or self._source, commit, WIP_REFS + name)
         return f"{patch} and {WIP_REFS}{name}" if kept_ref else str(patch)
 
-    def push(self, remote: str, commit: str, branch: str) -> None:
-        """Push a commit to a branch of a remote (path or URL), never with force. Raises GitFailed with a sentence."""
-        push_branch(self._git, remote, commit, branch)
+    def fetch_pull_request(self, number: int) -> str:
+        """Fetch the head of a pull request, a fork's included; its commit. Raises GitFailed."""
+        ref = f"refs/mason/pull/{number}"
+        if self._remote is None or not self._remote.fetch(self._git, f"+refs/pull/{number}/head:{ref}"):
+            raise GitFailed(f"there is no head of a pull request {number} to fetch")
+        return self._git.output("rev-parse", "--verify", f"{ref}^{{commit}}")
+
+    def push(self, commit: str, branch: str) -> None:
+        """Push a commit to a branch of the remote (of the repository without one), never with force.
+
+        Raises GitFailed with a sentence.
+        """
+        push_branch(self._git, self._remote or self._source, commit, branch)
+
+    def lineage(self, commit: str, branch: str) -> list[CommitObject]:
+        """The commits that ``commit`` adds to what base and ``branch`` were when last fetched, parents first."""
+        known = [f"--glob={BASE_REFS}*"] if self._remote else [tip for tip in (self._source.branch_tip(branch),) if tip]
+        known += [self._base.commit] if self._base else []
+        records = self._git.records(
+            "log", "-z", "--reverse", "--topo-order", "--format=%H%n%T%n%P%n%B", commit, "--not", *known, "--"
+        )
+        return [_commit_object(record) for record in records]
+
+    def entries(self, before: str, after: str) -> list[TreeEntry]:
+        """What differs between two git trees or commits, as git stores it; sorted by path."""
+        return compare.stored(self._git, before, after)
+
+    def blob(self, object_id: str) -> bytes:
+        """The content of a blob. Raises GitFailed."""
+        return self._git.run("cat-file", "blob", object_id).stdout
 
     def close(self) -> None:
         """Remove everything of this run; once or again."""
@@ -181,7 +233,8 @@ class GitWorkspace:
 
     @cached_property
     def _tags(self) -> dict[str, str]:
-        return self._source.tags()
+        own = self._git.output("for-each-ref", "--format=%(objectname) %(refname)", "refs/tags").splitlines()
+        return self._source.tags() | {name: commit for commit, _, name in (line.partition(" ") for line in own)}
 
     @property
     def _refs(self) -> dict[str, str]:
@@ -190,3 +243,8 @@ class GitWorkspace:
             return self._tags
         base = {f"{place}/{self._base.branch}": self._base.commit for place in ("refs/heads", "refs/remotes/origin")}
         return {**base, **self._tags}
+
+
+def _commit_object(record: str) -> CommitObject:
+    commit, tree, parents, message = record.split("\n", 3)
+    return CommitObject(id=commit, tree=tree, parents=tuple(parents.split()), message=message)

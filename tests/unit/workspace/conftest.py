@@ -1,4 +1,7 @@
-"""Fixtures: ``repository`` is a user's checkout with one commit, ``open_workspace`` opens workspaces on any."""
+"""Fixtures: ``repository`` is a user's checkout with one commit, ``open_workspace`` opens workspaces on any.
+
+``remote`` is the URL or path of a remote that branches come from and go to, None for the repository itself.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.workspace.remote import Remote
 from app.workspace.worktrees import GitWorkspace
 from tests.unit.workspace.repositories import ENVIRONMENT, new_repository
 
@@ -18,12 +22,14 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_workspace(tmp_path: Path) -> Iterator[Callable[[Path], GitWorkspace]]:
+def open_workspace(tmp_path: Path) -> Iterator[Callable[..., GitWorkspace]]:
     opened: list[GitWorkspace] = []
 
-    def open_it(repository: Path) -> GitWorkspace:
+    def open_it(repository: Path, remote: str | None = None) -> GitWorkspace:
         run_dir = tmp_path / f"run{len(opened)}"
-        opened.append(GitWorkspace(repository, run_dir, tmp_path / "artifacts", {"PATH": ENVIRONMENT["PATH"]}))
+        environ = {"PATH": ENVIRONMENT["PATH"]}
+        place = Remote(url=remote) if remote else None
+        opened.append(GitWorkspace(repository, run_dir, tmp_path / "artifacts", environ, remote=place))
         return opened[-1]
 
     yield open_it

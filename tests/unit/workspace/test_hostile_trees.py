@@ -70,7 +70,7 @@ def test_snapshot__runs_nothing_that_the_tree_configures(
         assert "+fork\r\n" in workspace.diff(base, merged)
         made = workspace.commit(merged, base, "Work", FIXED)
         workspace.keep("x", base, merged)
-        workspace.push(str(repository), made, "mason/x")
+        workspace.push(made, "mason/x")
         assert workspace.read(made, "c.txt") == b"$Id$\n"
         assert not ran.exists()
         subprocess.run(["git", "add", "-A"], cwd=tree.path, env=ENVIRONMENT, capture_output=True, check=False)
@@ -383,5 +383,5 @@ def test_reading__the_users_repository_runs_nothing_of_it(
         snapshot = tree.snapshot()
     workspace.start("mason/x", base, "digest")
     workspace.keep("x", base.commit, snapshot)
-    workspace.push(str(repository), workspace.commit(snapshot, base.commit, "Work", FIXED), "mason/x")
+    workspace.push(workspace.commit(snapshot, base.commit, "Work", FIXED), "mason/x")
     assert not ran.exists()

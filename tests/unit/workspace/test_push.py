@@ -13,7 +13,7 @@ from app.errors import GitFailed
 from app.workspace.worktrees import GitWorkspace
 from tests.unit.workspace.repositories import commit, git
 
-Open = Callable[[Path], GitWorkspace]
+Open = Callable[..., GitWorkspace]
 FIXED = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -23,31 +23,31 @@ def work(workspace: GitWorkspace, base: str, message: str = "Work") -> str:
 
 def test_push__again_has_one_effect(workspace: GitWorkspace, repository: Path, base: str) -> None:
     made = work(workspace, base)
-    workspace.push(str(repository), made, "mason/x")
+    workspace.push(made, "mason/x")
     log = (repository / ".git/logs/refs/heads/mason/x").read_text()
-    workspace.push(str(repository), made, "mason/x")
+    workspace.push(made, "mason/x")
     assert git(repository, "rev-parse", "mason/x") == made
     assert (repository / ".git/logs/refs/heads/mason/x").read_text() == log
 
 
 def test_push__fast_forward(workspace: GitWorkspace, repository: Path, base: str) -> None:
     first = work(workspace, base)
-    workspace.push(str(repository), first, "mason/x")
+    workspace.push(first, "mason/x")
     second = workspace.commit(base, first, "More", FIXED)
-    workspace.push(str(repository), second, "mason/x")
+    workspace.push(second, "mason/x")
     assert git(repository, "rev-parse", "mason/x") == second
 
 
 def test_push__never_by_force(workspace: GitWorkspace, repository: Path, base: str) -> None:
     first = work(workspace, base)
-    workspace.push(str(repository), first, "mason/x")
+    workspace.push(first, "mason/x")
     with pytest.raises(GitFailed, match=r"mason/x in .* has commits that this work does not build on"):
-        workspace.push(str(repository), work(workspace, base, "Other"), "mason/x")
+        workspace.push(work(workspace, base, "Other"), "mason/x")
     assert git(repository, "rev-parse", "mason/x") == first
 
 
 def test_push__never_by_force_over_commits_that_are_unknown_here(
-    workspace: GitWorkspace, repository: Path, base: str, tmp_path: Path
+    open_workspace: Open, repository: Path, tmp_path: Path
 ) -> None:
     git(tmp_path, "clone", "-q", "--bare", str(repository), "bare.git")
     git(repository, "checkout", "-qb", "mason/x")
@@ -56,15 +56,16 @@ def test_push__never_by_force_over_commits_that_are_unknown_here(
     git(repository, "checkout", "-q", "main")
     git(repository, "branch", "-qD", "mason/x")
     for remote in (str(tmp_path / "bare.git"), f"file://{tmp_path}/bare.git"):
+        workspace = open_workspace(repository, remote)
         with pytest.raises(GitFailed, match="never pushes by force"):
-            workspace.push(remote, work(workspace, base), "mason/x")
+            workspace.push(work(workspace, workspace.pin_base("main").commit), "mason/x")
 
 
 @pytest.mark.parametrize("policy", ["refuse", "updateInstead", "ignore"])
 def test_push__branch_that_is_checked_out(workspace: GitWorkspace, repository: Path, base: str, policy: str) -> None:
     git(repository, "config", "receive.denyCurrentBranch", policy)
     with pytest.raises(GitFailed, match=r"main is checked out in .*: switch to another branch there"):
-        workspace.push(str(repository), work(workspace, base), "main")
+        workspace.push(work(workspace, base), "main")
     assert git(repository, "rev-parse", "main") == base
 
 
@@ -73,22 +74,22 @@ def test_push__branch_that_a_linked_worktree_has_checked_out(
 ) -> None:
     git(repository, "worktree", "add", "-q", "-b", "mason/x", str(tmp_path / "linked"))
     with pytest.raises(GitFailed, match="mason/x is checked out"):
-        workspace.push(str(repository), work(workspace, base), "mason/x")
+        workspace.push(work(workspace, base), "mason/x")
 
 
 def test_push__branch_name_in_the_way(workspace: GitWorkspace, repository: Path, base: str) -> None:
     git(repository, "branch", "mason")
     with pytest.raises(GitFailed, match="mason/x could not be pushed"):
-        workspace.push(str(repository), work(workspace, base), "mason/x")
+        workspace.push(work(workspace, base), "mason/x")
 
 
 def test_push__bare_repository_by_path_and_url(
-    workspace: GitWorkspace, repository: Path, base: str, tmp_path: Path
+    open_workspace: Open, repository: Path, base: str, tmp_path: Path
 ) -> None:
     git(tmp_path, "init", "-q", "--bare", "-b", "main", "bare.git")
     bare = tmp_path / "bare.git"
     for number, remote in enumerate((str(bare), f"file://{bare}")):
-        workspace.push(remote, base, f"mason/{number}")
+        open_workspace(repository, remote).push(base, f"mason/{number}")
         assert git(bare, "rev-parse", f"mason/{number}") == base
 
 
@@ -98,28 +99,29 @@ def test_push__bare_repository_by_path_and_url(
         ("/nowhere/at/all", "does not appear to be a git repository"),
         ("git@github.com:ada/engine.git", "transport 'ssh' not allowed"),
         ("ext::sh -c 'touch ran'", "transport 'ext' not allowed"),
-        ("-u", "could not be pushed to -u"),
-        ("https://ada:secret@127.0.0.1:1/x.git", "could not be pushed to https://127.0.0.1:1/x.git"),
+        ("-u", "-u could not be fetched from"),
+        ("https://ada:secret@127.0.0.1:1/x.git", "https://127.0.0.1:1/x.git could not be fetched from"),
     ],
 )
-def test_push__remote_that_cannot_be(workspace: GitWorkspace, base: str, remote: str, message: str) -> None:
+def test_push__remote_that_cannot_be(
+    open_workspace: Open, repository: Path, base: str, remote: str, message: str
+) -> None:
     with pytest.raises(GitFailed, match=message) as failure:
-        workspace.push(remote, base, "mason/x")
+        open_workspace(repository, remote).push(base, "mason/x")
     assert "secret" not in str(failure.value)
 
 
-def test_push__directory_without_a_repository(workspace: GitWorkspace, base: str, tmp_path: Path) -> None:
+def test_push__directory_without_a_repository(
+    open_workspace: Open, repository: Path, base: str, tmp_path: Path
+) -> None:
     (tmp_path / "plain").mkdir()
-    with pytest.raises(GitFailed, match="is not in a git repository"):
-        workspace.push(str(tmp_path / "plain"), base, "mason/x")
+    with pytest.raises(GitFailed, match="does not appear to be a git repository"):
+        open_workspace(repository, str(tmp_path / "plain")).push(base, "mason/x")
 
 
 def test_push__several_at_once(workspace: GitWorkspace, repository: Path, base: str) -> None:
     made = {f"mason/{number}": work(workspace, base, f"Work {number}") for number in range(6)}
-    threads = [
-        threading.Thread(target=workspace.push, args=(str(repository), commit_id, branch))
-        for branch, commit_id in made.items()
-    ]
+    threads = [threading.Thread(target=workspace.push, args=(commit_id, branch)) for branch, commit_id in made.items()]
     for thread in threads:
         thread.start()
     for thread in threads:

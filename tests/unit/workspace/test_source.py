@@ -110,7 +110,7 @@ def test_open__directory_in_a_checkout(repository: Path, open_workspace: Open) -
     workspace = open_workspace(repository / "src")
     commit_id = workspace.pin_base(None).commit
     assert workspace.paths(commit_id) == [".gitignore", "a.txt", "src/b.py"]
-    workspace.push(str(repository / "src"), commit_id, "mason/x")
+    workspace.push(commit_id, "mason/x")
     assert git(repository, "rev-parse", "mason/x") == commit_id
 
 
@@ -119,7 +119,7 @@ def test_open__linked_worktree(repository: Path, tmp_path: Path, open_workspace:
     side = commit(tmp_path / "linked", {"a.txt": "side\n"})
     workspace = open_workspace(tmp_path / "linked")
     assert workspace.pin_base(None) == Base(commit=side, branch="side")
-    workspace.push(str(tmp_path / "linked"), side, "mason/x")
+    workspace.push(side, "mason/x")
     assert git(repository, "rev-parse", "mason/x") == side
 
 
@@ -140,7 +140,7 @@ def test_open__path_with_quotes_newline_and_colon(tmp_path: Path, open_workspace
     base = workspace.pin_base(None)
     with workspace.tree("t", base.commit) as tree:
         assert git(tree.path, "status", "--short") == ""
-    workspace.push(str(repository), base.commit, "mason/x")
+    workspace.push(base.commit, "mason/x")
     assert git(repository, "rev-parse", "mason/x") == base.commit
 
 
@@ -154,7 +154,7 @@ def test_open__shallow_clone(repository: Path, tmp_path: Path, open_workspace: O
         assert git(tree.path, "log", "--format=%s") == "Change"
         (tree.path / "new").write_text("x")
         made = workspace.commit(tree.snapshot(), base.commit, "New", FIXED)
-    workspace.push(str(shallow), made, "mason/x")
+    workspace.push(made, "mason/x")
     assert git(shallow, "rev-parse", "mason/x") == made
 
 
@@ -199,7 +199,7 @@ def test_open__repository_of_another_user(repository: Path, open_workspace: Open
         os.chown(path, 54321, 54321)
     workspace = open_workspace(repository)
     base = workspace.pin_base(None)
-    workspace.push(str(repository), base.commit, "mason/x")
+    workspace.push(base.commit, "mason/x")
     assert (repository / ".git/refs/heads/mason/x").read_text().strip() == base.commit
 
 

@@ -324,7 +324,7 @@ def test_commit__is_deterministic_and_on_no_branch(workspace: GitWorkspace, repo
     elsewhere = timezone(timedelta(hours=5, minutes=30))
     assert workspace.commit(tree, base, message, FIXED.astimezone(elsewhere)) == made
     assert workspace.commit(tree, base, message, FIXED + timedelta(seconds=1)) != made
-    workspace.push(str(repository), made, "mason/x")
+    workspace.push(made, "mason/x")
     about = git(repository, "log", "-1", "--format=%an <%ae>|%cn|%aI|%cI|%P|%B", "mason/x")
     assert about.startswith(
         "Mason <mason@users.noreply.github.com>|Mason|2024-01-02T03:04:05+00:00|2024-01-02T03:04:05+00:00|"
@@ -336,7 +336,7 @@ def test_commit__identity_is_a_parameter(repository: Path, tmp_path: Path) -> No
     ada = Identity(name="Ada L", email="ada@example.com")
     workspace = GitWorkspace(repository, tmp_path / "run", tmp_path / "artifacts", ENVIRONMENT, identity=ada)
     base = workspace.pin_base(None).commit
-    workspace.push(str(repository), workspace.commit(base, base, "x", FIXED), "mason/x")
+    workspace.push(workspace.commit(base, base, "x", FIXED), "mason/x")
     workspace.close()
     assert git(repository, "log", "-1", "--format=%an|%ce", "mason/x") == "Ada L|ada@example.com"
 
@@ -352,7 +352,7 @@ def test_start__work_of_this_approval_is_published(workspace: GitWorkspace, repo
     base = workspace.pin_base(None)
     work = snapshot_of(workspace, base.commit, {"a.txt": "work\n"})
     made = workspace.commit(work, base.commit, "Work\n\nBody\n\nMason-Item: 1\nMason-Approval: digest\n", FIXED)
-    workspace.push(str(repository), made, "mason/x")
+    workspace.push(made, "mason/x")
     assert workspace.start("mason/x", base, "digest").published == made
     for other in ("dig", "", "other"):
         assert workspace.start("mason/x", base, other) == Start(commit=made)
@@ -361,11 +361,11 @@ def test_start__work_of_this_approval_is_published(workspace: GitWorkspace, repo
 def test_start__commits_of_a_person_on_top_do_not_hide_it(workspace: GitWorkspace, repository: Path) -> None:
     base = workspace.pin_base(None)
     made = workspace.commit(base.commit, base.commit, "Work\n\nMason-Approval: digest", FIXED)
-    workspace.push(str(repository), made, "mason/x")
+    workspace.push(made, "mason/x")
     git(repository, "checkout", "-q", "mason/x")
     commit(repository, {"a.txt": "person\n"})
     assert workspace.start("mason/x", base, "digest").published == made
-    workspace.push(str(repository), made, "mason/x")
+    workspace.push(made, "mason/x")
 
 
 def test_start__older_work_is_merged_with_a_base_that_moved(repository: Path, open_workspace: Open) -> None:
@@ -381,7 +381,7 @@ def test_start__older_work_is_merged_with_a_base_that_moved(repository: Path, op
     assert workspace.paths(start.commit) == [".gitignore", "a.txt", "src/b.py", "work.py"]
     with workspace.tree("t", start.commit, branch="mason/x") as tree:
         assert git(tree.path, "rev-parse", "HEAD^1", "HEAD^2") == f"{tip}\n{base.commit}"
-    workspace.push(str(repository), start.commit, "mason/x")
+    workspace.push(start.commit, "mason/x")
 
 
 def test_start__branch_that_only_origin_has(repository: Path, tmp_path: Path, open_workspace: Open) -> None:
@@ -464,7 +464,7 @@ def test_workspace__touches_nothing_of_the_users_but_branch_and_ref(repository: 
     made = workspace.commit(snapshot, base.commit, "Work", FIXED)
     workspace.start("mason/x", base, "digest")
     assert listing(repository) == before
-    workspace.push(str(repository), made, "mason/x")
+    workspace.push(made, "mason/x")
     workspace.keep("x", base.commit, snapshot)
     workspace.close()
     after = listing(repository)
