@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID, uuid5
+
+from pydantic import BaseModel, ValidationError
 
 from app.backlog.documents import Document, event_id, progress_document
 from app.domain.claims import Claim
 from app.domain.events import ItemSettled
 from app.domain.items import Item, ItemStatus
 from app.domain.progress import advance, first_progress
-from app.domain.results import Iteration, Outcome, Verdict
+from app.domain.results import CheckKind, CheckResult, CheckStatus, GateResult, Iteration, Outcome, Usage, Verdict
 from app.domain.runs import ItemResult, RunResult, RunStatus
 
 FOLLOW_UP_TAG = "needs-attention"
@@ -59,6 +61,7 @@ def settlement(claim: Claim, outcome: Outcome) -> Settlement:
             "iterations": len(outcome.iterations) if verdict in _PASSED else None,
             "branch": outcome.branch,
             "pull_request": outcome.pull_request,
+            "result": result_document(claim.run_id, outcome),
         },
         events=_events(claim, outcome, status),
         progress=_last_progress(claim, outcome) if status in (ItemStatus.COMPLETED, ItemStatus.REJECTED) else None,
@@ -160,6 +163,95 @@ def _item_result(result: ItemResult) -> Document:
         "follow_up": outcome.follow_up,
         "cost_usd": outcome.usage.cost_usd,
     }
+
+
+def result_document(run_id: UUID, outcome: Outcome) -> Document:
+    """What an item keeps of its outcome, for whoever closes the run; bounded: no output, no diagnostics."""
+    checks = outcome.gate.checks if outcome.gate else ()
+    return {
+        "run": run_id,
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "branch": outcome.branch,
+        "commit": outcome.commit,
+        "pull_request": outcome.pull_request,
+        "kept": outcome.kept,
+        "follow_up": outcome.follow_up,
+        "failed_base": outcome.failed_base,
+        "tasks_done": outcome.tasks_done,
+        "checks": [
+            {"kind": c.kind, "status": c.status, "command": c.command, "seconds": c.seconds, "reason": c.reason}
+            for c in checks
+        ],
+        "iterations": [
+            {"number": i.number, "failed_before": i.failed_before, "tried": i.tried[:_TRIED_LIMIT], "passed": i.passed}
+            for i in outcome.iterations
+        ],
+        "usage": asdict(outcome.usage),
+    }
+
+
+def item_result(item: Item, stored: object, run_id: UUID) -> ItemResult:
+    """How an item of a run ended, from its row; what the row does not say of this run counts as given back."""
+    try:
+        kept = _StoredResult.model_validate(stored)
+    except ValidationError:
+        kept = None
+    if kept is None or kept.run != run_id:
+        lost = item.status is ItemStatus.REJECTED and item.run_id is None
+        verdict = Verdict.REJECTED if lost else Verdict.RELEASED
+        reason = "Its runner was lost too often" if lost else "It did not begin in this run, or its runner was lost"
+        return ItemResult(item=item, outcome=Outcome(verdict=verdict, reason=reason))
+    checks = tuple(CheckResult(**dict(check)) for check in kept.checks)
+    iterations = tuple(Iteration(**dict(one), gate=None, validator=None) for one in kept.iterations)
+    outcome = Outcome(
+        verdict=kept.verdict,
+        reason=kept.reason,
+        branch=kept.branch,
+        commit=kept.commit,
+        pull_request=kept.pull_request,
+        gate=GateResult(checks=checks) if checks else None,
+        iterations=iterations,
+        usage=kept.usage,
+        tasks_done=kept.tasks_done,
+        kept=kept.kept,
+        follow_up=kept.follow_up,
+        failed_base=kept.failed_base,
+    )
+    return ItemResult(item=item, outcome=outcome)
+
+
+class _StoredCheck(BaseModel):
+    kind: CheckKind
+    status: CheckStatus
+    command: str = ""
+    seconds: float = 0.0
+    reason: str = ""
+
+
+class _StoredIteration(BaseModel):
+    number: int
+    failed_before: tuple[str, ...] = ()
+    tried: str = ""
+    passed: bool = False
+
+
+class _StoredResult(BaseModel):
+    """What `result_document` wrote, read again as what it is: a row that others can write."""
+
+    run: UUID
+    verdict: Verdict
+    reason: str = ""
+    branch: str | None = None
+    commit: str | None = None
+    pull_request: str | None = None
+    kept: str | None = None
+    follow_up: UUID | None = None
+    failed_base: str | None = None
+    tasks_done: int = 0
+    checks: tuple[_StoredCheck, ...] = ()
+    iterations: tuple[_StoredIteration, ...] = ()
+    usage: Usage = Usage()
 
 
 def _summary(result: RunResult) -> Document:

@@ -19,17 +19,18 @@ from app.backlog.documents import (
     progress_document,
     task_document,
 )
-from app.backlog.outcomes import STATUS_OF_VERDICT, follow_up, run_columns, settlement
+from app.backlog.outcomes import STATUS_OF_VERDICT, follow_up, item_result, run_columns, settlement
 from app.backlog.refusals import denied
 from app.backlog.session import Row, Session
-from app.domain.claims import LEASE, MAX_ATTEMPTS, Claim, DeadClaim
+from app.domain.claims import DISPATCHED, LEASE, MAX_ATTEMPTS, Claim, DeadClaim, SeenClaim
 from app.domain.items import Item, NewItem
 from app.domain.progress import Progress, first_progress
 from app.domain.results import Outcome, Verdict
-from app.domain.runs import Run, RunResult
+from app.domain.runs import Base, ItemResult, Run, RunResult
 from app.errors import NotMigrated
 from app.ports.backlog import Claimed, ItemEventRow, IterationRow, LogRow, TaskRow
 
+_LEASE = {"lease": LEASE.total_seconds()}
 _LOST = f"The runner was lost {MAX_ATTEMPTS} times while it worked on this item."
 
 
@@ -68,8 +69,23 @@ class SqlBacklog:
         return UUID(rows[0]["id"]) if rows else None
 
     def open_run(self, run: Run, *, repository: str | None) -> None:
-        about = {"run": run.id, "items": run.item_ids, "base_branch": run.base.branch, "repository": repository}
-        self._session.rows("open_run", about)
+        about = {"run": run.id, "items": run.item_ids, "repository": repository, "planned": run.planned}
+        base = {"base_branch": run.base.branch, "base_commit": run.base.commit}
+        self._session.rows("open_run", about | base)
+
+    def run(self, run_id: UUID) -> Run | None:
+        for row in self._session.rows("run", {"run": run_id}):
+            base = Base(commit=row["base_commit"] or "", branch=row["base_branch"] or "")
+            ids = tuple(UUID(item) for item in row["items"] or ())
+            return Run(id=run_id, base=base, item_ids=ids, planned=row["planned"])
+        return None
+
+    def results(self, run: Run) -> list[ItemResult]:
+        order = {item: place for place, item in enumerate(run.item_ids)}
+        rows = self._session.rows("results", {"run": run.id})
+        stored = {str(row.get("id")): row.get("execution_result") for row in rows}
+        items = sorted(parse_items(rows), key=lambda item: order[item.id])
+        return [item_result(item, stored.get(str(item.id)), run.id) for item in items]
 
     def close_run(self, result: RunResult) -> None:
         if result.run_id is not None:
@@ -89,6 +105,15 @@ class SqlBacklog:
         )
         return Claimed(claim=claim, item=parse_item(rows[0])) if rows else None
 
+    def take_over(self, item_id: UUID, *, run_id: UUID, claimed_by: str) -> Claimed | None:
+        about = {"item": item_id, "run": run_id, "claimed_by": claimed_by, "from": DISPATCHED}
+        for row in self._session.rows("take_over", about):
+            item = parse_item(row)
+            return Claimed(
+                claim=Claim(item_id=item_id, run_id=run_id, attempt=item.attempt, claimed_by=claimed_by), item=item
+            )
+        return None
+
     def heartbeat(self, claims: Sequence[Claim]) -> list[Claim]:
         if not claims:
             return []
@@ -96,11 +121,16 @@ class SqlBacklog:
         held = {UUID(row["id"]) for row in rows}
         return [claim for claim in claims if claim.item_id in held]
 
-    def dead_claims(self, is_dead: Callable[[str], bool]) -> list[DeadClaim]:
-        lease = {"lease": LEASE.total_seconds()}
-        seen = self._session.rows("claimed_now", lease)
-        dead = [_lost_claim(row) for row in seen if row["expired"] or is_dead(row["claimed_by"])]
-        taken = self._session.rows("take_back", lease | {"claims": dead, "most": MAX_ATTEMPTS, "reason": _LOST})
+    def claims(self) -> list[SeenClaim]:
+        return [_seen(row) for row in self._session.rows("claimed_now", _LEASE)]
+
+    def dead_claims(
+        self, is_dead: Callable[[str], bool], on_found: Callable[[Sequence[SeenClaim]], None] = lambda _: None
+    ) -> list[DeadClaim]:
+        dead = [seen for seen in self.claims() if seen.expired or is_dead(seen.claim.claimed_by)]
+        on_found(dead)
+        lost = [_lost_claim(seen) for seen in dead]
+        taken = self._session.rows("take_back", _LEASE | {"claims": lost, "most": MAX_ATTEMPTS, "reason": _LOST})
         return [
             DeadClaim(
                 item_id=UUID(row["item"]),
@@ -165,13 +195,22 @@ def _fence(claim: Claim) -> Document:
     return {"item": claim.item_id, "run": claim.run_id, "attempt": claim.attempt}
 
 
-def _lost_claim(row: Row) -> Document:
+def _seen(row: Row) -> SeenClaim:
+    """One claim; of an item that names no run, the item's own id stands in for it."""
+    item = UUID(row["item"])
+    run = UUID(row["run"]) if row["run"] else item
+    claim = Claim(item_id=item, run_id=run, attempt=row["attempt"], claimed_by=row["claimed_by"])
+    return SeenClaim(claim=claim, expired=row["expired"], base_commit=row["base_commit"])
+
+
+def _lost_claim(seen: SeenClaim) -> Document:
     """A claim to be taken back, as it was seen; ``gone`` says that its process, not its lease, ended."""
-    claim = Claim(
-        item_id=UUID(row["item"]),
-        run_id=UUID(row["run"] or row["item"]),
-        attempt=row["attempt"],
-        claimed_by=row["claimed_by"],
-    )
-    seen = {name: row[name] for name in ("item", "run", "attempt", "claimed_by")}
-    return seen | {"gone": not row["expired"], "event": event_id(claim, "lost")}
+    claim = seen.claim
+    return {
+        "item": claim.item_id,
+        "run": None if claim.run_id == claim.item_id else claim.run_id,
+        "attempt": claim.attempt,
+        "claimed_by": claim.claimed_by,
+        "gone": not seen.expired,
+        "event": event_id(claim, "lost"),
+    }

@@ -13,6 +13,10 @@ MAX_ATTEMPTS = 3
 """An item whose runner was lost in its third attempt is rejected."""
 
 
+DISPATCHED = "dispatch"
+"""``claimed_by`` of an item that was claimed for a run whose runner has not begun yet."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """The right to write for one item. The fence is the pair (``run_id``, ``attempt``)."""
@@ -43,6 +47,15 @@ class Claimant:
                 return cls(host=host, namespace=namespace, pid=int(pid), started=started)
             case _:
                 return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenClaim:
+    """A claim as it stands in the database, and the commit that its run started from, where that is known."""
+
+    claim: Claim
+    expired: bool
+    base_commit: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,9 +30,12 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
+    """``planned``: its items are taken by jobs of their own, and the last job closes it."""
+
     id: UUID
     base: Base
     item_ids: tuple[UUID, ...]
+    planned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,13 +13,13 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from app.domain.claims import Claim, DeadClaim
+from app.domain.claims import Claim, DeadClaim, SeenClaim
 from app.domain.events import Level, TaskStatus
 from app.domain.items import Item, NewItem
 from app.domain.plans import Task
 from app.domain.progress import Progress
 from app.domain.results import Iteration, Outcome
-from app.domain.runs import Run, RunResult
+from app.domain.runs import ItemResult, Run, RunResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +98,15 @@ class Backlog(Protocol):
     def open_run(self, run: Run, *, repository: str | None) -> None:
         """Insert the run's two rows (contracts §1, A run), in progress. The same run twice is one."""
 
+    def run(self, run_id: UUID) -> Run | None:
+        """A run as it was opened by this Mason or its web app."""
+
+    def results(self, run: Run) -> list[ItemResult]:
+        """How the items of a run ended, in its order; an item that never began, or was lost, comes as ``released``.
+
+        A result is what settling stored: check outputs and diagnostics are not in it.
+        """
+
     def close_run(self, result: RunResult) -> None:
         """Write status, counts, validation_summary, total_fix_iterations, item_results and the end time."""
 
@@ -108,12 +117,24 @@ class Backlog(Protocol):
         written at once and alone. The item comes back as it is now, in ``in_progress``.
         """
 
+    def take_over(self, item_id: UUID, *, run_id: UUID, claimed_by: str) -> Claimed | None:
+        """Take an item that was claimed for this run (by ``dispatch``), or None: a copy of this job has it.
+
+        Idempotent by its condition on ``claimed_by``.
+        """
+
     def heartbeat(self, claims: Sequence[Claim]) -> list[Claim]:
         """Renew the leases with the database's clock; the claims that are still ours."""
 
-    def dead_claims(self, is_dead: Callable[[str], bool]) -> list[DeadClaim]:
+    def claims(self) -> list[SeenClaim]:
+        """Every claim of Mason's, of whatever run."""
+
+    def dead_claims(
+        self, is_dead: Callable[[str], bool], on_found: Callable[[Sequence[SeenClaim]], None] = lambda _: None
+    ) -> list[DeadClaim]:
         """Take back every claim whose lease ran out or whose ``claimed_by`` is dead; end runs that have no item left.
 
+        ``on_found`` is told of them before anything changes: what only they lead to can be cleared away.
         Its item goes back to ``approved``, or to ``rejected`` after MAX_ATTEMPTS; its progress row goes with it.
         """
 
