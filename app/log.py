@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import PurePath
@@ -23,15 +24,33 @@ Value = TypeVar("Value")
 
 
 class Redactor:
-    """Replaces secrets by ``***``: plain, URL-encoded, JSON-escaped and in base64, also inside a longer base64."""
+    """Replaces secrets by ``***``: plain, URL-encoded, JSON-escaped and in base64, also inside a longer base64.
+
+    Usable from any thread. What it learns later is known at once to everything that holds it.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
+        self._known: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self._learning = threading.Lock()
+        self._learn(secrets)
+
+    def learn(self, secret: str) -> None:
+        """One more secret, made while Mason runs (an installation token, say). Tell it before anybody else."""
+        self._learn((secret,))
+
+    def _learn(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets for form in _forms(secret)}
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        with self._learning:
+            if forms <= self._known:
+                return
+            self._known |= forms
+            longest_first = sorted(self._known, key=lambda form: (-len(form), form))
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, text: str) -> str:
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        pattern = self._pattern
+        return pattern.sub(MASK, text) if pattern else text
 
     def value(self, value: Value) -> Value:
         """The same value with every string in it redacted: see ``map_text`` for what is looked into."""

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -164,3 +165,21 @@ def test_set_up_logging__nothing_in_a_message_reaches_the_terminal(root: logging
     assert rest[0] == "ERROR: failed"
     assert "\x1b" not in stream.getvalue()
     assert "\x07" not in stream.getvalue()
+
+
+def test_redactor__learns_a_secret_that_everybody_who_holds_it_knows_at_once(root: logging.Logger) -> None:
+    redactor, stream = Redactor(["first-secret"]), io.StringIO()
+    set_up_logging(redactor, stream=stream)
+    redactor.learn("ghs_made_during_the_run")
+    redactor.learn("ghs_made_during_the_run")
+    logging.getLogger("mason.test").warning("token ghs_made_during_the_run and first-secret")
+    assert stream.getvalue() == f"WARNING: token {MASK} and {MASK}\n"
+    assert redactor.value({"key": ["ghs_made_during_the_run"]}) == {"key": [MASK]}
+
+
+def test_redactor__learns_from_many_threads() -> None:
+    redactor = Redactor([])
+    secrets = [f"token-number-{number:03}" for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(redactor.learn, secrets))
+    assert redactor.text(" ".join(secrets)) == " ".join([MASK] * 40)
