@@ -1,0 +1,92 @@
+"""Tokens of a GitHub App whose key is at hand: key → JWT → installation → token of one repository."""
+
+from __future__ import annotations
+
+import jwt
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from github import Auth
+
+from app.errors import UsageError
+from app.forge.github.client import Client
+from app.forge.github.limits import Pace
+from app.forge.github.names import quoted
+from app.forge.github.records import GrantAnswer, InstallationAnswer
+from app.forge.github.refusals import Refusal
+from app.forge.github.tokens import Grant, Learned, RenewedTokens, grant
+
+PERMISSIONS = {
+    "contents": "write",
+    "pull_requests": "write",
+    "checks": "write",
+    "issues": "write",
+    "metadata": "read",
+    "actions": "read",
+}
+"""All that a token is asked for, however much the App may do."""
+
+
+class AppTokens(RenewedTokens):
+    """PyGithub signs the JWT; the token is fetched here, because PyGithub renews twenty seconds before the end and
+    cannot ask for a token of one repository only.
+
+    ``private_key`` is the App's PEM. Raises UsageError when it is no key.
+    """
+
+    def __init__(
+        self,
+        api_url: str,
+        repository: str,
+        app_id: str,
+        private_key: str,
+        learned: Learned,
+        *,
+        pace: Pace | None = None,
+    ) -> None:
+        pace = pace or Pace()
+        super().__init__(learned, pace)
+        learned(private_key)
+        self._repository = repository
+        self._client = Client(api_url, app_auth(app_id, private_key), pace=pace, writes_per_minute=60)
+        self._installation: int | None = None
+
+    def fetch(self) -> Grant:
+        if self._installation is None:
+            self._installation = self._find_installation()
+        name = self._repository.partition("/")[2]
+        try:
+            answer = self._client.call(
+                "POST",
+                f"/app/installations/{self._installation}/access_tokens",
+                GrantAnswer,
+                doing="give the App a token",
+                body={"repositories": [name], "permissions": PERMISSIONS},
+            )
+        except Refusal as refused:
+            self._installation = None  # it may have been removed and made anew
+            if refused.status != 422:
+                raise
+            wanted = ", ".join(f"{key.replace('_', '-')}: {level}" for key, level in PERMISSIONS.items())
+            raise UsageError(f"the GitHub App may not do all that Mason needs ({wanted}): {refused.said}") from refused
+        return grant(answer, "GitHub")
+
+    def _find_installation(self) -> int:
+        path = f"/repos/{quoted(self._repository)}/installation"
+        try:
+            return self._client.call("GET", path, InstallationAnswer, doing="find the App's installation").id
+        except Refusal as refused:
+            if refused.status != 404:
+                raise
+            raise UsageError(f"the GitHub App is not installed on {self._repository}: install it there") from refused
+
+
+def app_auth(app_id: str, private_key: str) -> Auth.AppAuth:
+    """PyGithub's App authentication. Raises UsageError for an id or a key that cannot be one."""
+    if not app_id.strip():
+        raise UsageError("the GitHub App's id is empty")
+    try:
+        load_pem_private_key(private_key.encode(), password=None)
+        auth = Auth.AppAuth(app_id.strip(), private_key)
+        _ = auth.token
+    except (ValueError, TypeError, jwt.PyJWTError):
+        raise UsageError("the GitHub App's private key is not a PEM key") from None
+    return auth

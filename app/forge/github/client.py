@@ -1,0 +1,183 @@
+"""The one door to GitHub's API: PyGithub's transport, our patience, limits and errors; answers leave it typed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from github import Auth, Github
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from app.errors import ForgeRefused, UsageError
+from app.forge.github.limits import Later, Limits, Pace, asked_to_wait
+from app.forge.github.refusals import refusal, words
+from app.forge.github.tokens import Tokens
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+
+PAGE = 100
+MOST_PAGES = 10
+
+API_VERSION = "2022-11-28"
+
+
+class TokenAuth(Auth.Auth):
+    """PyGithub's view of a source of tokens: asked again for every request, so that a new token is used at once."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    @property
+    def token_type(self) -> str:
+        return "Bearer"
+
+    @property
+    def token(self) -> str:
+        return self._tokens.token()
+
+
+class Client:
+    """Calls GitHub one request at a time, from any thread.
+
+    PyGithub's connection keeps the request it is about to send in itself, so that two threads would mix theirs; and
+    GitHub asks its clients not to send requests side by side. Waiting happens outside of the lock.
+    ``timeout`` is in seconds, for connecting and for every read. ``calls`` counts requests by HTTP verb.
+    """
+
+    def __init__(self, api_url: str, auth: Auth.Auth, *, pace: Pace, writes_per_minute: int, timeout: int = 30) -> None:
+        self._auth = auth
+        self._pace = pace
+        self._limits = Limits(writes_per_minute, pace.clock)
+        self._lock = threading.Lock()
+        self.calls: Counter[str] = Counter()
+        logging.getLogger("github").setLevel(logging.INFO)  # below that it writes answers out, tokens among them
+        self._requester = Github(
+            base_url=secure_url(api_url, "GitHub's API"),
+            auth=auth,
+            timeout=timeout,
+            user_agent="mason",
+            retry=None,
+            seconds_between_requests=0,
+            seconds_between_writes=0,
+            api_version=API_VERSION,
+        ).requester
+
+    @property
+    def roomy(self) -> bool:
+        """Whether writes that can be spared may be made now."""
+        return self._limits.roomy
+
+    def call(
+        self,
+        verb: str,
+        path: str,
+        shape: type[T] | TypeAdapter[T],
+        *,
+        doing: str,
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        needs: str = "metadata: read",
+        found: Callable[[], T | None] | None = None,
+    ) -> T:
+        """Make a call and return its answer in ``shape``, repeating what may be repeated.
+
+        A call that must not be made twice has ``found``: once an answer was lost, it is asked first whether the effect
+        is there. ``doing`` completes "GitHub refused to …", ``needs`` is the permission that the call takes.
+        Raises Unreachable, MissingPermission and ForgeRefused.
+        """
+        adapter = shape if isinstance(shape, TypeAdapter) else TypeAdapter(shape)
+        lost = False
+
+        def attempt() -> T:
+            nonlocal lost
+            if lost and found is not None and (there := found()) is not None:
+                return there
+            self._wait_for_turn(verb)
+            try:
+                return self._once(verb, path, adapter, doing=doing, body=body, params=params, needs=needs)
+            except Later as later:
+                lost = lost or not later.limited
+                raise
+
+        return self._pace.insist(attempt)
+
+    def pages(
+        self, path: str, shape: type[Model], items: Callable[[Model], list[T]], *, doing: str, params: Mapping[str, Any]
+    ) -> list[T]:
+        """The items of every page, at most `MOST_PAGES`."""
+        everything: list[T] = []
+        for page in range(1, MOST_PAGES + 1):
+            asked = {**params, "per_page": PAGE, "page": page}
+            found = items(self.call("GET", path, shape, doing=doing, params=asked))
+            everything += found
+            if len(found) < PAGE:
+                break
+        return everything
+
+    def _wait_for_turn(self, verb: str) -> None:
+        if (seconds := self._limits.paused_for()) > 0:
+            raise Later("a rate limit was reached", seconds=seconds, limited=True)
+        if verb != "GET":
+            self._pace.pause(self._limits.reserve_write(), "Mason's own limit of writes a minute is reached")
+        _ = self._auth.token  # a renewal takes its time, which nobody else should wait for
+
+    def _once(
+        self,
+        verb: str,
+        path: str,
+        adapter: TypeAdapter[T],
+        *,
+        doing: str,
+        body: Mapping[str, Any] | None,
+        params: Mapping[str, Any] | None,
+        needs: str,
+    ) -> T:
+        try:
+            with self._lock:
+                self.calls[verb] += 1
+                status, headers, answer = self._requester.requestJson(
+                    verb, path, parameters=dict(params or {}), input=None if body is None else dict(body)
+                )
+        except (requests.RequestException, OSError) as problem:
+            raise Later(f"no answer when Mason tried to {doing} ({type(problem).__name__})") from problem
+        except RuntimeError as problem:  # PyGithub's word for a redirection to another server
+            raise ForgeRefused(f"GitHub sent Mason to another server to {doing}: check the API's address") from problem
+        if status >= 300:
+            self._refuse(status, headers, answer, doing=doing, needs=needs)
+        try:
+            return adapter.validate_json(answer or "null")
+        except ValidationError as problem:
+            if problem.errors()[0]["type"] == "json_invalid":
+                raise Later(f"half an answer when Mason tried to {doing}") from None
+            where = ".".join(str(part) for part in problem.errors()[0]["loc"]) or "it"
+            raise ForgeRefused(
+                f"GitHub gave an answer of another shape when Mason tried to {doing} ({where})"
+            ) from None
+
+    def _refuse(self, status: int, headers: Mapping[str, str], answer: str, *, doing: str, needs: str) -> None:
+        """Raise what the answer means: Later, or an error."""
+        said = words(answer)
+        if status >= 500 or status == 408:
+            raise Later(f"an error of GitHub's own ({status}) when Mason tried to {doing}")
+        if later := asked_to_wait(status, headers, said, self._pace.clock()):
+            if later.seconds is not None:
+                self._limits.ask_for_pause(later.seconds)
+            raise later
+        raise refusal(status, headers, said, doing=doing, needs=needs)
+
+
+def secure_url(url: str, what: str) -> str:
+    """The address without a slash at its end. Raises UsageError unless it is https, or on this machine."""
+    parts = urlsplit(url)
+    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if parts.scheme != "https" and not (parts.scheme == "http" and local):
+        raise UsageError(f"the address of {what} must start with https://")
+    if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError(f"the address of {what} must be a plain URL, without user, query or fragment")
+    return url.rstrip("/")
