@@ -10,7 +10,7 @@ ZERO_WIDTH = "&#8203;"
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()#~|$!]")
 _LINE_START = re.compile(r"^(?:[-+=]|\d{1,9}(?=[.)]))")
-_CLOSING = re.compile(r"(?i)\b(?:clos(?:e[sd]?|ing)|fix(?:e[sd]|ing)?|resolv(?:e[sd]?|ing))\b")
+_CLOSING = re.compile(r"(?i)clos|fix|resolv")
 
 
 def clean(text: str) -> str:
