@@ -101,7 +101,7 @@ def runner(
         stack.callback(reporter.close)
         yield Ports(
             backlog=backlog,
-            forge=LocalForge(request.repository, workspace.push, repository_name(workspace.origin_url())),
+            forge=LocalForge(workspace.push, repository_name(workspace.origin_url())),
             workspace=workspace,
             agent=chosen_agent(settings, request, environ, scratch),
             reporter=reporter,

@@ -60,7 +60,7 @@ def void_if_rewritten(work: ItemWork, gate: GateResult, files: frozenset[str]) -
 
     What the base's own checks do to the base's files is the repository's habit.
     """
-    fresh = sorted(files - work.run.base_gate.rewritten)
+    fresh = sorted(files - work.base_gate.rewritten)
     if not fresh or not gate.passed:
         return gate
     names = ", ".join(fresh[:5]) + (f" and {len(fresh) - 5} more" if len(fresh) > 5 else "")
@@ -120,7 +120,7 @@ def run_checks(work: ItemWork, path: Path, tree: str, kinds: Sequence[CheckKind]
 
 def judged(work: ItemWork, result: CheckResult) -> CheckResult:
     """New warnings against the base fail the check (contracts §2)."""
-    return without_new_warnings(work.run.base_gate.check(result.kind), result)
+    return without_new_warnings(work.base_gate.check(result.kind), result)
 
 
 def record_checks(work: ItemWork, tree: Tree, kinds: Sequence[CheckKind]) -> None:

@@ -21,7 +21,7 @@ def fix_loop(work: ItemWork, tree: Tree) -> None:
     """
     limit = work.run.policy.limits.fix_iterations
     seen: set[frozenset[str]] = set()
-    for number in range(1, limit + 1):
+    for number in range(len(work.iterations) + 1, limit + 1):
         before = current(work)
         if before.passed:
             return

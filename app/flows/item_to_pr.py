@@ -7,20 +7,26 @@ from dataclasses import replace
 from app.domain import events as ev
 from app.domain.plans import Plan
 from app.domain.results import Outcome, Verdict
-from app.errors import GitFailed
-from app.flows.evaluation import evaluate, install_in_work_tree
+from app.errors import BadRepository, ForgeRefused, GitFailed, MergeConflict
+from app.flows.base_gate import base_failure
+from app.flows.evaluation import evaluate, final_gate, install_in_work_tree
 from app.flows.fix_loop import fix_loop
 from app.flows.waves import run_waves
-from app.flows.work import ItemWork, NoAnswer, Settled, ask_agent
+from app.flows.work import Evaluation, ItemWork, NoAnswer, Settled, ask_agent
 from app.planning.context import read_context
 from app.planning.waves import make_plan
 from app.ports.agent import Role
+from app.ports.forge import Publication
 from app.ports.workspace import Tree
 from app.prompts import answers, render, routing
+from app.validator import validate
 
 
 def item_to_pr(work: ItemWork) -> Outcome:
-    """Take one claimed item to its end. Raises Settled where the story ends early; writing it down is the caller's."""
+    """Take one claimed item to its end. Raises Settled where the story ends early; writing it down is the caller's.
+
+    The tree is gone, and every process that worked in it dead, before anything is published.
+    """
     check_approval(work)
     if published := find_start(work):
         return finish_earlier_attempt(work, published)
@@ -35,11 +41,12 @@ def item_to_pr(work: ItemWork) -> Outcome:
             run_waves(work, tree, plan)
             evaluate(work, tree)
             fix_loop(work, tree)
-            return publish(work)
+            follow_base(work, tree)
         except GitFailed as problem:
-            raise keep_work(work, tree, work.settled(Verdict.REJECTED, str(problem))) from problem
+            raise keep_work(work, tree.snapshot(), work.settled(Verdict.REJECTED, str(problem))) from problem
         except Settled as settled:
-            raise keep_work(work, tree, settled) from None
+            raise keep_work(work, tree.snapshot(), settled) from None
+    return publish(work)
 
 
 def check_approval(work: ItemWork) -> None:
@@ -62,9 +69,16 @@ def find_start(work: ItemWork) -> str | None:
 
 
 def finish_earlier_attempt(work: ItemWork, commit: str) -> Outcome:
-    """The commit is on its branch, so its final gate has passed: only the bookkeeping is left to do."""
+    """The commit is on its branch, so its final gate has passed; the evidence died with its runner: it is made again."""
     work.note(f"Branch {work.branch} already carries this approval's work; finishing what was left open")
-    return publish_commit(work, replace(work.outcome(Verdict.COMPLETED), commit=commit))
+    work.context = read_context(work.item)
+    validator = validate(work.ports.workspace.changes(work.begin, commit), work.context, work.run.policy)
+    gate = final_gate(work, commit)
+    work.evaluation = Evaluation(tree=commit, validator=validator, gate=gate, commit=commit)
+    if not work.evaluation.passed:
+        failed = ", ".join(work.evaluation.failed)
+        raise work.settled(Verdict.REJECTED, f"The commit that an earlier attempt pushed does not pass again: {failed}")
+    return publish_commit(work, work.outcome(Verdict.COMPLETED))
 
 
 def check_prd(work: ItemWork, tree: Tree) -> None:
@@ -137,11 +151,43 @@ def install(work: ItemWork, tree: Tree) -> None:
         raise work.settled(Verdict.REJECTED, f"The install step failed: {failure.reason or failure.output[-500:]}")
 
 
+def follow_base(work: ItemWork, tree: Tree) -> None:
+    """Where base or branch moved meanwhile, take that in, once, and judge again.
+
+    What cannot be merged, or a base that fails by itself now, is a note for the reader of the pull request.
+    """
+    if work.evaluation is None or not work.evaluation.passed:
+        return
+    workspace = work.ports.workspace
+    try:
+        base = workspace.now(work.base)
+        start = workspace.start(work.branch, base, "")
+        if start.commit == work.begin:
+            return
+        merged = workspace.merge(work.begin, start.commit, work.evaluation.tree)
+    except (MergeConflict, BadRepository) as problem:
+        work.remark = f"{work.base.branch} moved while Mason worked, and could not be merged: {problem}"
+        return
+    base_gate = work.run.gate_of(base, work.stop)
+    if base_gate.failures:
+        work.remark = f"{base_failure(base, base_gate)}, so this builds on {work.base.commit[:10]}"
+        return
+    work.note(f"{base.branch} moved to {base.commit[:10]}; merged, and judged again")
+    work.base, work.base_gate, work.begin = base, base_gate, start.commit
+    tree.restore(merged)
+    evaluate(work, tree)
+    fix_loop(work, tree)
+
+
 def publish(work: ItemWork) -> Outcome:
-    """Publish the commit whose final gate passed."""
+    """Publish the commit whose final gate passed; what the forge does not take is kept."""
     if work.evaluation is None or not work.evaluation.passed:
         raise work.settled(Verdict.REJECTED, "No commit has passed its final gate")
-    return publish_commit(work, work.outcome(Verdict.COMPLETED))
+    try:
+        return publish_commit(work, work.outcome(Verdict.COMPLETED))
+    except (GitFailed, ForgeRefused) as problem:
+        settled = work.settled(Verdict.REJECTED, str(problem))
+        raise keep_work(work, work.evaluation.tree, settled) from problem
 
 
 def publish_commit(work: ItemWork, outcome: Outcome) -> Outcome:
@@ -149,15 +195,33 @@ def publish_commit(work: ItemWork, outcome: Outcome) -> Outcome:
     work.check_stop()
     if work.claim not in work.ports.backlog.heartbeat([work.claim]):
         raise work.settled(Verdict.LOST, "The claim was lost")
-    published = work.ports.forge.publish(work.item, work.run.base, outcome)
-    return replace(outcome, pull_request=published.pull_request)
+    policy = work.run.policy.pull_requests
+    published = work.ports.forge.publish(
+        Publication(
+            run_id=work.run.id,
+            item=work.item,
+            base=work.base,
+            outcome=outcome,
+            context=work.context,
+            changes=tuple(work.ports.workspace.changes(work.begin, outcome.commit or work.begin)),
+            policy=policy.model_copy(update={"draft": policy.draft or work.run.options.draft}),
+            note=work.remark,
+        )
+    )
+    pull = published.pull_request
+    return replace(
+        outcome,
+        commit=published.commit,
+        pull_request=pull.url if pull else None,
+        pull_request_number=pull.number if pull else 0,
+    )
 
 
-def keep_work(work: ItemWork, tree: Tree, settled: Settled) -> Settled:
+def keep_work(work: ItemWork, snapshot: str, settled: Settled) -> Settled:
     """A permanently failed item keeps what was written: as a patch, and under refs/mason/wip (contracts §2)."""
     if settled.outcome.verdict is not Verdict.REJECTED:
         return settled
-    workspace, snapshot = work.ports.workspace, tree.snapshot()
+    workspace = work.ports.workspace
     if not workspace.changes(work.begin, snapshot):
         return settled
     kept = workspace.keep(work.branch.removeprefix("mason/"), work.begin, snapshot)

@@ -15,9 +15,10 @@ from app.domain import events as ev
 from app.domain.claims import Claim
 from app.domain.items import Item
 from app.domain.plans import PrdContext
-from app.domain.policy import Policy
+from app.domain.policy import POLICY_PATH, Policy
 from app.domain.results import CheckKind, GateResult, Iteration, Outcome, Usage, ValidatorResult, Verdict
 from app.domain.runs import Base
+from app.flows.base_gate import check_base
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
 from app.ports.agent import Agent, AgentRequest, AgentResult, Role
@@ -51,7 +52,11 @@ class Ports:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """What a person asked for: the options of ``mason run``."""
+    """What a person asked for: the options of ``mason run``.
+
+    ``run_id`` names a planned run, of which this runner takes the items in ``item_ids``. ``policy_path`` lies in the
+    base commit; ``setup_command`` replaces the install step; ``max_cost_usd`` lowers the policy's limit for one item.
+    """
 
     item_ids: tuple[UUID, ...] = ()
     limit: int | None = None
@@ -60,13 +65,19 @@ class RunOptions:
     max_parallel: int = 1
     base: str | None = None
     generate_prd: bool = False
+    draft: bool = False
+    run_id: UUID | None = None
+    policy_path: str = POLICY_PATH
+    setup_command: str | None = None
+    max_cost_usd: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class RunContext:
     """One run: what all of its items share.
 
-    ``base_gate`` is how the base commit itself does. ``prds_wanted`` are items without a PRD that are to get one.
+    ``base_gates`` say how base commits themselves do; the pinned one's is there from the beginning, others come as the
+    base moves. ``prds_wanted`` are items without a PRD that are to get one.
     """
 
     id: UUID
@@ -76,9 +87,25 @@ class RunContext:
     policy: Policy
     gate: Gate
     kinds: tuple[CheckKind, ...]
-    base_gate: GateResult
+    base_gates: dict[str, GateResult]
     prds_wanted: frozenset[UUID]
     total: int
+    judging: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def base_gate(self) -> GateResult:
+        """How the pinned base does."""
+        return self.base_gates[self.base.commit]
+
+    def gate_of(self, base: Base, stop: Stop) -> GateResult:
+        """How a base commit does: its checks run once, whoever asks first."""
+        with self.judging:
+            if base.commit not in self.base_gates:
+                found = check_base(self.ports.workspace, self.gate, base, self.kinds, stop)
+                if stop.is_set():
+                    return GateResult(checks=())
+                self.base_gates[base.commit] = found
+            return self.base_gates[base.commit]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,8 +150,9 @@ class Settled(Exception):
 class ItemWork:
     """One item on its way. The fields from ``instructions`` on are filled in as the story goes.
 
-    ``begin`` is the commit that the work starts from, ``installed`` the key of what the install step last made in the
-    item's tree, ``evaluation`` the newest one.
+    ``base`` is the commit that the work is meant for, and ``base_gate`` how it does by itself: the run's, until it
+    moves. ``begin`` is the commit that the work starts from, ``installed`` the key of what the install step last made
+    in the item's tree, ``evaluation`` the newest one, ``remark`` a sentence for the reader of the pull request.
     """
 
     run: RunContext
@@ -133,12 +161,15 @@ class ItemWork:
     branch: str
     position: int
     stop: Stop
+    base: Base
+    base_gate: GateResult
     instructions: str = ""
     context: PrdContext = field(default_factory=PrdContext)
     notes: tuple[render.TaskNote, ...] = ()
     begin: str = ""
     installed: str = ""
     evaluation: Evaluation | None = None
+    remark: str = ""
     usage: Usage = field(default_factory=Usage)
     iterations: tuple[Iteration, ...] = ()
     tasks_done: set[str] = field(default_factory=set)

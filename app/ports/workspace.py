@@ -72,7 +72,7 @@ class Start:
     """Where an item's work starts: ``commit`` is the base, or the base merged with the item's existing branch.
 
     ``published`` is the commit on that branch which already carries this approval's work, when an earlier attempt
-    ended between its push and its bookkeeping.
+    ended between its push and its bookkeeping; ``commit`` is then the one that it shares with the base.
     """
 
     commit: str
@@ -100,8 +100,11 @@ class Tree(Protocol):
 
 
 class Workspace(Protocol):
-    def pin_base(self, branch: str | None) -> Base:
-        """The tip of ``branch`` (None: the repository's default). Raises BadRepository with a sentence."""
+    def pin_base(self, branch: str | None, commit: str | None = None) -> Base:
+        """The tip of ``branch`` (None: the repository's default). Raises BadRepository with a sentence.
+
+        ``commit`` is one that was pinned before: it stays, unless the branch has been rewritten without it.
+        """
 
     def now(self, base: Base) -> Base:
         """Where the base's branch is at this moment. Raises BadRepository when it is gone."""

@@ -64,6 +64,14 @@ class Committer:
         found = self.git.run("merge-base", "--is-ancestor", older, younger, allowed=(0, 1))
         return found.exit_code == 0
 
+    def holds(self, tip: str, commit: str) -> bool:
+        """Whether ``commit``, which may be unknown here, is ``tip`` or an ancestor of it."""
+        return self.git.run("merge-base", "--is-ancestor", commit, tip, allowed=(0, 1, 128)).ok
+
+    def common(self, one: str, other: str) -> str:
+        """The newest commit that both build on. Raises GitFailed when there is none."""
+        return self.git.output("merge-base", one, other)
+
     def approved_commit(self, base: str, tip: str, approval: str) -> str | None:
         """The newest commit in ``base..tip`` whose trailer names this approval."""
         pattern = f"--format=%H%n%(trailers:key={TRAILER},valueonly)"

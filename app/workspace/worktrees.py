@@ -72,8 +72,11 @@ class GitWorkspace:
         """The URL of the repository's remote ``origin``, as configured."""
         return self._source.origin_url
 
-    def pin_base(self, branch: str | None) -> Base:
-        """The commit of ``branch``, else of the default branch (see `Source.pin`). Raises BadRepository."""
+    def pin_base(self, branch: str | None, commit: str | None = None) -> Base:
+        """The tip of ``branch``, else of the default branch (see `Source.pin`). Raises BadRepository.
+
+        ``commit`` is one that was pinned before: it stays, unless the branch has been rewritten without it.
+        """
         if self._remote:
             name = branch or self._source.pin(None).branch
             shallow = bool(self._source.storage.shallow)
@@ -84,6 +87,8 @@ class GitWorkspace:
             self._remote.fetch(self._git, "+refs/tags/*:refs/tags/*")
         else:
             self._base = self._source.pin(branch)
+        if commit and self._committer.holds(self._base.commit, commit):
+            self._base = Base(commit=commit, branch=self._base.branch)
         return self._base
 
     def now(self, base: Base) -> Base:
@@ -114,7 +119,7 @@ class GitWorkspace:
             return Start(commit=base.commit)
         published = self._committer.approved_commit(base.commit, tip, approval) if approval else None
         if published:
-            return Start(commit=base.commit, published=published)
+            return Start(commit=self._committer.common(base.commit, published), published=published)
         if self._committer.is_ancestor(base.commit, tip):
             return Start(commit=tip)
         merge = self._committer.merge_commits(tip, base.commit, f"Merge {base.branch} into {branch}")

@@ -87,9 +87,9 @@ class WatchedWorkspace(GitWorkspace):
                 self.journal.finals[tree.path] = commit
             yield tree
 
-    def push(self, remote: str, commit: str, branch: str) -> None:
+    def push(self, commit: str, branch: str) -> None:
         self.journal.pushes.append((commit, branch, commit in self.journal.passed))
-        super().push(remote, commit, branch)
+        super().push(commit, branch)
 
 
 class World:
@@ -224,7 +224,7 @@ class World:
 
         return Ports(
             backlog=backlog,
-            forge=LocalForge(self.repository, workspace.push),
+            forge=LocalForge(workspace.push),
             workspace=workspace,
             agent=ScriptedAgent(self.scripts, self.journal),
             reporter=reporter,

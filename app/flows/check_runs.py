@@ -1,0 +1,49 @@
+"""Check runs that nobody will bring to an end any more: their runner is gone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from app.domain.check_runs import CheckRun, Conclusion, Subject
+from app.domain.claims import SeenClaim
+from app.errors import MasonError
+from app.ports.forge import Forge
+
+log = logging.getLogger("mason")
+
+
+def end_check_runs(forge: Forge, lost: Sequence[SeenClaim]) -> None:
+    """End what lost runners left in progress on the commits that their runs started from.
+
+    Done before their claims are taken back, so that a process which dies here leaves it to the next one.
+    """
+    subjects = {(seen.claim.run_id, seen.claim.item_id) for seen in lost}
+    for commit in {seen.base_commit for seen in lost if seen.base_commit}:
+        end_left_open(
+            forge, commit, lambda subject: (subject.run_id, subject.item_id) in subjects, "Its runner was lost"
+        )
+
+
+def end_left_open(forge: Forge, commit: str, ours: Callable[[Subject], bool], reason: str) -> None:
+    """Complete, as cancelled, the check runs on a commit that are still in progress and of which ``ours`` holds.
+
+    Idempotent: a completed check run is left alone. It only shows something: a forge that fails is a warning.
+    """
+    checks = forge.check_runs
+    if checks is None:
+        return
+    try:
+        for found in checks.found(commit):
+            if found.subject and not found.completed and ours(found.subject):
+                ended = CheckRun(
+                    name=found.name,
+                    commit=commit,
+                    subject=found.subject,
+                    title=reason,
+                    summary=f"{reason}. What it worked on is taken up again, or waits for a person.",
+                    conclusion=Conclusion.CANCELLED,
+                )
+                checks.write(found.id, ended)
+    except MasonError as problem:
+        log.warning("Check runs that are left open could not be ended: %s", problem)
