@@ -148,6 +148,10 @@ class Client:
             raise Later(f"no answer when Mason tried to {doing} ({type(problem).__name__})") from problem
         except RuntimeError as problem:  # PyGithub's word for a redirection to another server
             raise ForgeRefused(f"GitHub sent Mason to another server to {doing}: check the API's address") from problem
+        except (ValueError, OverflowError):  # a header that it reads as a number
+            raise ForgeRefused(
+                f"GitHub gave an answer of another shape when Mason tried to {doing} (headers)"
+            ) from None
         if status >= 300:
             self._refuse(status, headers, answer, doing=doing, needs=needs)
         try:

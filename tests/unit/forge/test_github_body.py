@@ -51,9 +51,7 @@ PUBLICATION = Publication(
         validator=ValidatorResult(
             tiers=(TierResult(tier=Tier.SCOPE, status=TierStatus.WARN, findings=(Finding(path=EVIL, message=EVIL),)),)
         ),
-        iterations=(
-            Iteration(number=1, failed_before=("lint",), tried=EVIL, gate=None, validator=None, passed=True),
-        ),
+        iterations=(Iteration(number=1, failed_before=("lint",), tried=EVIL, gate=None, validator=None, passed=True),),
         usage=Usage(input_tokens=1200, output_tokens=34, cost_usd=0.5, turns=7),
     ),
     context=PrdContext(criteria=(Criterion(text=EVIL, checked=True),)),

@@ -14,12 +14,13 @@ from app.forge.github import text
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
+PIECES = """\
+Fixes #12|@ada|<!-- mason:end -->|![x](https://x.example/a.png)|`|    |- |1. |#|===|<img src=x>|\\
+&lt;|*|_|word|$x$|> |[a]: b
+www.x.example|GH-1|+ |~~~|---|é""".replace("\n", "|").split("|")
+
 nasty = st.lists(
-    st.sampled_from(
-        ["Fixes #12", "@ada", "<!-- mason:end -->", "![x](https://x.example/a.png)", "`", "\n", "    ", "- ", "1. ", "#"]
-        + ["~~~\n", "| a | b |\n| - | - |\n", "===", "<img src=x>", "\\", "&lt;", "*", "_", "word", "$x$", "> ", "[a]: b"]
-        + ["\x1b[31m", "\u202e", "\ud800", "é", "www.x.example", "GH-1", "---\n", "+ "]
-    ),
+    st.sampled_from([*PIECES, "\n", "~~~\n", "---\n", "| a | b |\n| - | - |\n", "\x1b[31m", "\u202e", "\ud800"]),
     max_size=12,
 ).map("".join)
 

@@ -186,4 +186,6 @@ def test_app__no_key(key: str) -> None:
 
 def test_package__does_not_read_the_environment() -> None:
     package = Path(app_auth.__code__.co_filename).parent
-    assert not [path.name for path in package.glob("*.py") if "environ[" in path.read_text() or "getenv" in path.read_text()]
+    assert not [
+        path.name for path in package.glob("*.py") if "environ[" in path.read_text() or "getenv" in path.read_text()
+    ]
