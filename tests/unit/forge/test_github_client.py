@@ -55,6 +55,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one packet an answer
 
             def log_message(self, *_: object) -> None:
                 pass
