@@ -11,7 +11,7 @@ from uuid import UUID
 from app.domain.claims import Claim
 from app.domain.items import Item
 from app.domain.plans import Plan, Task
-from app.domain.results import CheckKind, CheckResult, Iteration, Outcome, ValidatorResult
+from app.domain.results import CheckKind, CheckResult, GateResult, Iteration, Outcome, ValidatorResult
 from app.domain.runs import Run, RunResult
 
 
@@ -149,6 +149,18 @@ class IterationFinished(ItemEvent):
 class ItemSettled(ItemEvent):
     item: Item
     outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PullRequestJudged(Event):
+    """What the checks said of a pull request's head, outside of any claim; ``item_id`` is None for a stranger's."""
+
+    run_id: UUID
+    item_id: UUID | None
+    number: int
+    commit: str
+    gate: GateResult
+    validator: ValidatorResult | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,8 +21,8 @@ _NAMES = {
 _MARKS = {CheckStatus.PASS: "✅ Pass", CheckStatus.SKIPPED: "⏭️ Skipped"}
 
 
-def commit_message(item: Item, gate: GateResult, agent: str) -> str:
-    """Subject, description, validation results and trailers.
+def commit_message(item: Item, gate: GateResult, agent: str, *, asked: str = "") -> str:
+    """Subject, description, validation results and trailers. ``asked`` is what a person asked for on a pull request.
 
     ``Mason-Approval`` binds the commit to what was approved: a runner that was killed after its push finds it again.
     The co-author is the agent that wrote the change, so that nobody gets credit for another's work.
@@ -34,9 +34,9 @@ def commit_message(item: Item, gate: GateResult, agent: str) -> str:
     ]
     author = "Claude <noreply@anthropic.com>" if agent == "claude" else f"Mason ({agent} agent) <mason@localhost>"
     trailers = [f"Implements: PM-{item.id}", f"Mason-Approval: {item.approval}", f"Co-Authored-By: {author}"]
-    description = textwrap.fill(_one_line(prose(item.solution or item.problem), BODY_LIMIT), width=78)
+    description = textwrap.fill(_one_line(prose(asked or item.solution or item.problem), BODY_LIMIT), width=78)
     parts = [
-        f"feat: {_one_line(item.title, SUBJECT_LIMIT) or f'item {item.id}'}",
+        f"{'fix' if asked else 'feat'}: {_one_line(prose(asked) or item.title, SUBJECT_LIMIT) or f'item {item.id}'}",
         description,
         "Validation Results:\n" + "\n".join(results),
         "\n".join(trailers),

@@ -34,7 +34,7 @@ def evaluate(work: ItemWork, tree: Tree) -> Evaluation:
         tree.restore(snapshot)
         work.evaluation = Evaluation(tree=snapshot, validator=validator, gate=gate)
         if gate.passed:
-            message = commit_message(work.item, gate, work.ports.agent.name)
+            message = commit_message(work.item, gate, work.ports.agent.name, asked=work.subject)
             commit = workspace.commit(snapshot, work.begin, message, datetime.now(UTC))
             gate = final_gate(work, commit)
             work.evaluation = Evaluation(tree=snapshot, validator=validator, gate=gate, commit=commit)

@@ -243,8 +243,7 @@ def run_context(
         ports.reporter.report(
             ev.CheckpointReached(claim=taken.claim, checkpoint=2, phase=ev.Phase.SITE_REVIEW, message=message)
         )
-    configured_e2e = selection.policy.all_checks.get(CheckKind.E2E) is not None
-    kinds = REQUIRED_CHECKS + ((CheckKind.E2E,) if options.e2e or configured_e2e else ())
+    kinds = gate_kinds(selection.policy, options)
     gate = ports.make_gate(selection.toolchain, selection.policy)
     base_gate = GateResult(checks=())
     if claimed and not stop.is_set():
@@ -261,6 +260,12 @@ def run_context(
         prds_wanted=selection.prds_wanted,
         total=len(claimed),
     )
+
+
+def gate_kinds(policy: Policy, options: RunOptions) -> tuple[CheckKind, ...]:
+    """The checks of the gate: the four, and end-to-end tests where they are configured or asked for."""
+    e2e = options.e2e or policy.all_checks.get(CheckKind.E2E) is not None
+    return REQUIRED_CHECKS + ((CheckKind.E2E,) if e2e else ())
 
 
 def work_side_by_side(

@@ -152,7 +152,8 @@ class ItemWork:
 
     ``base`` is the commit that the work is meant for, and ``base_gate`` how it does by itself: the run's, until it
     moves. ``begin`` is the commit that the work starts from, ``installed`` the key of what the install step last made
-    in the item's tree, ``evaluation`` the newest one, ``remark`` a sentence for the reader of the pull request.
+    in the item's tree, ``evaluation`` the newest one, ``remark`` a sentence for the reader of the pull request,
+    ``subject`` what a person asked for on one that is there already.
     """
 
     run: RunContext
@@ -170,6 +171,7 @@ class ItemWork:
     installed: str = ""
     evaluation: Evaluation | None = None
     remark: str = ""
+    subject: str = ""
     usage: Usage = field(default_factory=Usage)
     iterations: tuple[Iteration, ...] = ()
     tasks_done: set[str] = field(default_factory=set)
@@ -231,8 +233,11 @@ def call_agent(
     schema: Mapping[str, object] | None = None,
     task_id: str | None = None,
     iteration: int | None = None,
+    item: Item | None = None,
 ) -> AgentResult:
     """One call of the agent within the item's time and budget limits; its usage is added to the item's.
+
+    ``item`` is what the agent is told it works on, where that is not the item as it stands.
 
     Raises Settled when the run stops or the item's budget is spent.
     """
@@ -243,7 +248,7 @@ def call_agent(
     work.check_stop()
     request = AgentRequest(
         role=role,
-        item=work.item,
+        item=item or work.item,
         prompt=prompt,
         worktree=path,
         time_limit=limits.agent_timeout,

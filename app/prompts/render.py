@@ -81,6 +81,11 @@ def fix(briefing: Briefing, failures: Failures) -> str:
     return _render("fix", briefing=briefing, failures=failures, max_diagnostics=MAX_DIAGNOSTICS)
 
 
+def request(briefing: Briefing, instructions: str) -> str:
+    """What a person asks for on a pull request (`/mason fix …`)."""
+    return _render("request", briefing=briefing, instructions=instructions)
+
+
 def write_prd(item: Item) -> str:
     """Ask for a PRD with the waves that planning reads."""
     return _render("write_prd", item=item)
