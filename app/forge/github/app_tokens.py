@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import jwt
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from github import Auth
-
 from app.errors import UsageError
 from app.forge.github.client import Client
 from app.forge.github.limits import Pace
@@ -44,9 +40,11 @@ class AppTokens(RenewedTokens):
     ) -> None:
         pace = pace or Pace()
         super().__init__(learned, pace)
+        from app.forge.github.transport import AppJwts
+
         learned(private_key)
         self._repository = repository
-        self._client = Client(api_url, app_auth(app_id, private_key), pace=pace, writes_per_minute=60)
+        self._client = Client(api_url, AppJwts(app_id, private_key), pace=pace, writes_per_minute=60)
         self._installation: int | None = None
 
     def fetch(self) -> Grant:
@@ -77,16 +75,3 @@ class AppTokens(RenewedTokens):
             if refused.status != 404:
                 raise
             raise UsageError(f"the GitHub App is not installed on {self._repository}: install it there") from refused
-
-
-def app_auth(app_id: str, private_key: str) -> Auth.AppAuth:
-    """PyGithub's App authentication. Raises UsageError for an id or a key that cannot be one."""
-    if not app_id.strip():
-        raise UsageError("the GitHub App's id is empty")
-    try:
-        load_pem_private_key(private_key.encode(), password=None)
-        auth = Auth.AppAuth(app_id.strip(), private_key)
-        _ = auth.token
-    except (ValueError, TypeError, jwt.PyJWTError):
-        raise UsageError("the GitHub App's private key is not a PEM key") from None
-    return auth

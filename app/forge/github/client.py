@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-import requests
-from github import Auth, Github
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app.errors import ForgeRefused, UsageError
@@ -18,28 +16,14 @@ from app.forge.github.limits import Later, Limits, Pace, asked_to_wait
 from app.forge.github.refusals import refusal, words
 from app.forge.github.tokens import Tokens
 
+if TYPE_CHECKING:
+    from github.Requester import Requester
+
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
 PAGE = 100
 MOST_PAGES = 10
-
-API_VERSION = "2022-11-28"
-
-
-class TokenAuth(Auth.Auth):
-    """PyGithub's view of a source of tokens: asked again for every request, so that a new token is used at once."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
-
-    @property
-    def token_type(self) -> str:
-        return "Bearer"
-
-    @property
-    def token(self) -> str:
-        return self._tokens.token()
 
 
 class Client:
@@ -50,23 +34,20 @@ class Client:
     ``timeout`` is in seconds, for connecting and for every read. ``calls`` counts requests by HTTP verb.
     """
 
-    def __init__(self, api_url: str, auth: Auth.Auth, *, pace: Pace, writes_per_minute: int, timeout: int = 30) -> None:
-        self._auth = auth
+    def __init__(self, api_url: str, tokens: Tokens, *, pace: Pace, writes_per_minute: int, timeout: int = 30) -> None:
+        self._api_url = secure_url(api_url, "GitHub's API")
+        self._tokens = tokens
+        self._timeout = timeout
         self._pace = pace
         self._limits = Limits(writes_per_minute, pace.clock)
         self._lock = threading.Lock()
         self.calls: Counter[str] = Counter()
-        logging.getLogger("github").setLevel(logging.INFO)  # below that it writes answers out, tokens among them
-        self._requester = Github(
-            base_url=secure_url(api_url, "GitHub's API"),
-            auth=auth,
-            timeout=timeout,
-            user_agent="mason",
-            retry=None,
-            seconds_between_requests=0,
-            seconds_between_writes=0,
-            api_version=API_VERSION,
-        ).requester
+
+    @cached_property
+    def _requester(self) -> Requester:
+        from app.forge.github.transport import make_requester
+
+        return make_requester(self._api_url, self._tokens, self._timeout)
 
     @property
     def roomy(self) -> bool:
@@ -125,7 +106,7 @@ class Client:
             raise Later("a rate limit was reached", seconds=seconds, limited=True)
         if verb != "GET":
             self._pace.pause(self._limits.reserve_write(), "Mason's own limit of writes a minute is reached")
-        _ = self._auth.token  # a renewal takes its time, which nobody else should wait for
+        self._tokens.token()  # a renewal takes its time, which nobody else should wait for
 
     def _once(
         self,
@@ -144,7 +125,7 @@ class Client:
                 status, headers, answer = self._requester.requestJson(
                     verb, path, parameters=dict(params or {}), input=None if body is None else dict(body)
                 )
-        except (requests.RequestException, OSError) as problem:
+        except OSError as problem:  # requests' exceptions are such
             raise Later(f"no answer when Mason tried to {doing} ({type(problem).__name__})") from problem
         except RuntimeError as problem:  # PyGithub's word for a redirection to another server
             raise ForgeRefused(f"GitHub sent Mason to another server to {doing}: check the API's address") from problem

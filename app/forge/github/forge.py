@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from app.errors import GitFailed
 from app.forge.github.access import Access, probe, read_repository
 from app.forge.github.checks import GithubCheckRuns
-from app.forge.github.client import Client, TokenAuth
+from app.forge.github.client import Client
 from app.forge.github.limits import Pace
 from app.forge.github.names import checked_repository
 from app.forge.github.pulls import Pulls, carries
@@ -106,7 +106,7 @@ def github_forge(options: GithubOptions, workspace: Workspace) -> GithubForge:
     checked_repository(options.repository)
     client = Client(
         options.api_url,
-        TokenAuth(options.tokens),
+        options.tokens,
         pace=Pace(patience=options.patience, clock=options.clock, sleep=options.sleep),
         writes_per_minute=options.writes_per_minute,
         timeout=options.timeout,

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from app.errors import ForgeRefused, ForgeUnreachable, MasonError, MissingPermission, UsageError
-from app.forge.github.client import Client, TokenAuth
+from app.forge.github.client import Client
 from app.forge.github.refusals import Refusal
 from app.forge.github.tokens import PlainToken
 from tests.unit.forge.test_github_limits import Clock, pace
@@ -116,7 +116,7 @@ def server() -> Iterator[Server]:
 def client(server: Server, clock: Clock | None = None, **more: Any) -> Client:
     tokens = PlainToken("ghp_secret", lambda _: None)
     options = {"pace": pace(clock or Clock()), "writes_per_minute": 72, "timeout": 1} | more
-    return Client(server.url, TokenAuth(tokens), **options)
+    return Client(server.url, tokens, **options)
 
 
 def test_call__sends_the_token_and_parses(server: Server) -> None:
@@ -186,7 +186,7 @@ def test_call__a_limit_holds_up_everybody(server: Server) -> None:
 def test_call__refused_connection_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    one = Client(url, TokenAuth(PlainToken("ghp_secret", lambda _: None)), pace=pace(Clock()), writes_per_minute=72)
+    one = Client(url, PlainToken("ghp_secret", lambda _: None), pace=pace(Clock()), writes_per_minute=72)
     with pytest.raises(ForgeUnreachable, match="did not answer as it should for 600 seconds: no answer") as raised:
         one.call("GET", "/things", Thing, doing="read")
     assert "ghp_secret" not in str(raised.value)
@@ -291,7 +291,7 @@ def test_call__a_new_token_is_used_at_once(server: Server) -> None:
         def token(self) -> str:
             return f"ghs_{next(numbers)}"
 
-    one = Client(server.url, TokenAuth(Fresh()), pace=pace(Clock()), writes_per_minute=72)
+    one = Client(server.url, Fresh(), pace=pace(Clock()), writes_per_minute=72)
     for _ in range(3):
         one.call("GET", "/things", Thing, doing="read")
     assert len({seen.token for seen in server.seen}) == 3
@@ -303,4 +303,4 @@ def test_call__a_new_token_is_used_at_once(server: Server) -> None:
 )
 def test_client__bad_addresses(url: str) -> None:
     with pytest.raises(UsageError, match="address of GitHub's API"):
-        Client(url, TokenAuth(PlainToken("t", lambda _: None)), pace=pace(Clock()), writes_per_minute=72)
+        Client(url, PlainToken("t", lambda _: None), pace=pace(Clock()), writes_per_minute=72)

@@ -11,10 +11,12 @@ import httpx
 import pytest
 
 from app.errors import ForgeRefused, ForgeUnreachable, MasonError, UsageError
-from app.forge.github.app_tokens import AppTokens, app_auth
+from app.forge import github
+from app.forge.github.app_tokens import AppTokens
 from app.forge.github.exchanged_tokens import ExchangedTokens
 from app.forge.github.limits import Pace
 from app.forge.github.tokens import PlainToken
+from app.forge.github.transport import AppJwts
 from tests.unit.forge.test_github_limits import Clock, pace
 
 APP = "https://mason.example"
@@ -179,13 +181,13 @@ def test_plain__is_learned_at_once() -> None:
 @pytest.mark.parametrize("key", ["", "no key", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----"])
 def test_app__no_key(key: str) -> None:
     with pytest.raises(UsageError, match="not a PEM key"):
-        app_auth("1", key)
+        AppJwts("1", key)
     with pytest.raises(UsageError):
         AppTokens("https://api.example", "ada/engine", "1", key, lambda _: None, pace=Pace())
 
 
 def test_package__does_not_read_the_environment() -> None:
-    package = Path(app_auth.__code__.co_filename).parent
+    package = Path(github.__file__).parent
     assert not [
         path.name for path in package.glob("*.py") if "environ[" in path.read_text() or "getenv" in path.read_text()
     ]
