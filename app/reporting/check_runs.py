@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from app.bounded import within
 from app.domain import events as ev
-from app.domain.check_runs import Button, CheckRun, Subject
+from app.domain.check_runs import CheckRun, FoundCheckRun, Subject
 from app.domain.claims import Claim
 from app.domain.progress import Progress, advance, first_progress
 from app.domain.results import Outcome, Verdict
@@ -59,20 +60,18 @@ class CheckRunReporter:
     ended is written before ``report`` comes back from ItemSettled: a runner that is killed later leaves nothing open,
     and one that is killed before has an item that the next runner takes up again. Whatever could not be completed is
     tried once more in ``close()``. No error of the forge leaves this class; a token that may not write check runs
-    ends them with one warning. ``buttons`` are those that reach somebody: none without a web app.
+    ends them with one warning.
     """
 
     def __init__(
         self,
         checks: CheckRuns,
         *,
-        buttons: tuple[Button, ...] = tuple(Button),
         spacing: float = SPACING,
         patience: float = PATIENCE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._checks = checks
-        self._buttons = buttons
         self._spacing = spacing
         self._patience = patience
         self._now = now
@@ -142,7 +141,7 @@ class CheckRunReporter:
             if shown.left is not None:
                 return
             progress = shown.progress
-            check = working(shown.name, self._base, shown.subject, shown.branch, progress, self._buttons)
+            check = working(shown.name, self._base, shown.subject, shown.branch, progress)
             if shown.check_id is None:
                 self._begin(shown, check)
             else:
@@ -157,14 +156,20 @@ class CheckRunReporter:
             shown.begun = True
             shown.check_id = self._checks.start(check)
 
-        item, run = shown.subject.item_id, shown.subject.run_id
-        self._try(
-            shown,
-            lambda: complete_left_open(
-                self._checks, self._base, lambda other: other.item_id == item and other.run_id != run, _LOST
-            ),
-        )
+        self._end_lost(shown)
         self._try(shown, start)
+
+    def _end_lost(self, shown: _Shown) -> None:
+        """Complete the check runs of other runs of this item, of which only one is at work: this one."""
+        found: list[FoundCheckRun] = []
+        self._try(shown, lambda: found.extend(self._checks.found(self._base)))
+        for one in found:
+            other = one.subject
+            if one.completed or not other or other.item_id != shown.subject.item_id:
+                continue
+            if other.run_id != shown.subject.run_id:
+                lost = left_behind(one.name, self._base, other, _LOST)
+                self._try(shown, partial(self._checks.write, one.id, lost))
 
     def _settle(self, event: ev.ItemSettled) -> None:
         with self._folding:
@@ -174,7 +179,7 @@ class CheckRunReporter:
         subject = replace(shown.subject, pull_request=event.outcome.pull_request_number)
         with shown.writing:
             shown.begun = True
-            last = ended(shown.name, self._base, shown.subject, event.outcome, self._buttons)
+            last = ended(shown.name, self._base, shown.subject, event.outcome)
             shown.left = [*self._evidence(shown, subject, event.outcome), last]
             self._complete(shown)
 
@@ -183,7 +188,7 @@ class CheckRunReporter:
         commit = outcome.commit
         if outcome.verdict is not Verdict.COMPLETED or not commit or not outcome.pull_request:
             return []
-        checks = head_check_runs(commit, subject, outcome.gate, outcome.validator, buttons=self._buttons)
+        checks = head_check_runs(commit, subject, outcome.gate, outcome.validator)
         if outcome.gate is not None:
             return checks
         # A lost runner pushed this commit, and its results went with it: what it had written down stands.
@@ -198,7 +203,7 @@ class CheckRunReporter:
     def _complete(self, shown: _Shown) -> None:
         """Write what is left of an item's end; what fails stays left. Idempotent because ``start`` is."""
         for check in list(shown.left or ()):
-            done = self._try(shown, lambda check=check: self._post(shown, check))  # type: ignore[misc]
+            done = self._try(shown, partial(self._post, shown, check))
             if done and shown.left:
                 shown.left.remove(check)
             if done is None:
@@ -240,19 +245,6 @@ class CheckRunReporter:
 def pause(updates: int, spacing: float = SPACING) -> float:
     """Seconds from an item's last written state to its next, after so many updates: they become rarer."""
     return spacing * 2.0**updates
-
-
-def complete_left_open(checks: CheckRuns, commit: str, ours: Callable[[Subject], bool], reason: str) -> int:
-    """Complete, as cancelled, what is in progress on a commit and of which ``ours`` holds; how many there were.
-
-    Idempotent: a completed check run is left alone. Raises what the port raises.
-    """
-    ended_now = 0
-    for found in checks.found(commit):
-        if found.subject and not found.completed and ours(found.subject):
-            checks.write(found.id, left_behind(found.name, commit, found.subject, reason))
-            ended_now += 1
-    return ended_now
 
 
 def _shown(event: ev.ItemStarted) -> _Shown:

@@ -68,7 +68,6 @@ def head_check_runs(
     validator: ValidatorResult | None,
     *,
     stopped: str = "",
-    buttons: tuple[Button, ...] = tuple(Button),
 ) -> list[CheckRun]:
     """The completed check runs of one commit: validator, the four checks, and e2e and smoke where the gate had them.
 
@@ -78,8 +77,8 @@ def head_check_runs(
     kinds = REQUIRED_CHECKS + tuple(
         kind for kind in (CheckKind.E2E, CheckKind.SMOKE) if gate and any(c.kind is kind for c in gate.checks)
     )
-    checks = [_validator(commit, subject, validator, stopped, buttons)]
-    return checks + [_check(kind, commit, subject, gate, validator, stopped, buttons) for kind in kinds]
+    checks = [_validator(commit, subject, validator, stopped)]
+    return checks + [_check(kind, commit, subject, gate, validator, stopped) for kind in kinds]
 
 
 def conclusion_of(check: CheckResult) -> Conclusion:
@@ -96,7 +95,6 @@ def _check(
     gate: GateResult | None,
     validator: ValidatorResult | None,
     stopped: str,
-    buttons: tuple[Button, ...],
 ) -> CheckRun:
     check = next((c for c in gate.checks if c.kind is kind), None) if gate else None
     sentence = _sentence(check) if check else _why_not_run(gate, validator, stopped)
@@ -119,7 +117,7 @@ def _check(
         text=fenced_tail(check.output) if check else "",
         conclusion=conclusion_of(check) if check else Conclusion.NEUTRAL,
         diagnostics=diagnostics,
-        buttons=buttons,
+        buttons=tuple(Button),
     )
 
 
@@ -150,9 +148,7 @@ def _why_not_run(gate: GateResult | None, validator: ValidatorResult | None, sto
     return "Not run: there is no result for this commit"
 
 
-def _validator(
-    commit: str, subject: Subject, result: ValidatorResult | None, stopped: str, buttons: tuple[Button, ...]
-) -> CheckRun:
+def _validator(commit: str, subject: Subject, result: ValidatorResult | None, stopped: str) -> CheckRun:
     conclusion, sentence = _verdict(result, stopped)
     tiers = [
         _TierLine(
@@ -172,7 +168,7 @@ def _validator(
         diagnostics=annotated(
             tuple(Diagnostic(path=f.path, line=1, message=f.message, severity=f.severity) for f in findings)
         ),
-        buttons=buttons,
+        buttons=tuple(Button),
     )
 
 

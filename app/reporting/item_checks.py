@@ -59,9 +59,7 @@ def item_check_name(item: Item) -> str:
     return f"mason / {title} ({item.id.hex[:8]})"
 
 
-def working(
-    name: str, commit: str, subject: Subject, branch: str, progress: Progress, buttons: tuple[Button, ...]
-) -> CheckRun:
+def working(name: str, commit: str, subject: Subject, branch: str, progress: Progress) -> CheckRun:
     """The check run of an item at work."""
     phase = _PHASE[progress.phase]
     where = f", wave {progress.wave}" if progress.wave else ""
@@ -81,11 +79,11 @@ def working(
             checks=[(TITLES[kind], progress.validations[column]) for kind, column in COLUMN_OF_CHECK.items()],
             branch=branch,
         ),
-        buttons=tuple(button for button in buttons if button is Button.CANCEL),
+        buttons=(Button.CANCEL,),
     )
 
 
-def ended(name: str, commit: str, subject: Subject, outcome: Outcome, buttons: tuple[Button, ...]) -> CheckRun:
+def ended(name: str, commit: str, subject: Subject, outcome: Outcome) -> CheckRun:
     """The completed check run of an item."""
     cancelled = outcome.verdict in (Verdict.RELEASED, Verdict.DEFERRED) and outcome.reason.startswith(_CANCELLED)
     gate, validator = outcome.gate, outcome.validator
@@ -105,7 +103,7 @@ def ended(name: str, commit: str, subject: Subject, outcome: Outcome, buttons: t
             findings=failures[:10],
         ),
         conclusion=Conclusion.CANCELLED if cancelled else _CONCLUSION[outcome.verdict],
-        buttons=tuple(button for button in buttons if button is Button.RETRY and not outcome.succeeded),
+        buttons=() if outcome.succeeded else (Button.RETRY,),
     )
 
 

@@ -14,7 +14,7 @@ from app.domain import events as ev
 from app.domain.check_runs import Button, CheckRun, Conclusion, Subject
 from app.domain.results import CheckKind, CheckStatus, Verdict
 from app.errors import ForgeRefused, ForgeUnreachable, MissingPermission
-from app.reporting.check_runs import CheckRunReporter, complete_left_open, pause
+from app.reporting.check_runs import CheckRunReporter, pause
 from app.reporting.item_checks import item_check_name
 from tests.unit.reporting.builders import BASE, GREEN, PLAN, RED, RUN_ID, check, claim, gate, item, run_started, settled
 from tests.unit.reporting.builders import started as item_started
@@ -293,13 +293,17 @@ def test_check_run__items_side_by_side_each_reach_their_end(memory: CheckRunMemo
     assert len(memory.runs) == 8 * 6
 
 
-def test_complete_left_open__only_ours_and_only_what_is_open(memory: CheckRunMemory) -> None:
-    ours = memory.start(in_progress())
-    memory.start(in_progress(number=2))
-    assert complete_left_open(memory, BASE.commit, lambda one: one.item_id == UUID(int=1), "Its runner was lost.") == 1
-    assert complete_left_open(memory, BASE.commit, lambda one: one.item_id == UUID(int=1), "Its runner was lost.") == 0
-    assert memory.runs[ours].conclusion is Conclusion.CANCELLED
-    assert len(memory.open) == 1
+def test_check_run__one_that_belongs_to_another_app_does_not_keep_the_item_from_its_own(
+    memory: CheckRunMemory, reporter: CheckRunReporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory.start(in_progress("mason / old name"))
+    lost = memory.start(in_progress())
+    memory.problems, memory.fails = [ForgeRefused("Invalid app_id")], "mason / old name"
+    reporter.report(item_started())
+    memory.wait(4)
+    assert memory.runs[lost].conclusion is Conclusion.CANCELLED
+    assert memory.writes[-1].subject == subject()
+    assert "Invalid app_id" in caplog.text
 
 
 def test_check_run__smoke_and_e2e_only_when_the_gate_had_them(

@@ -205,8 +205,8 @@ def test_item__every_text_is_harmless_and_fits(title: str) -> None:
         pull_request="https://x/<!-- -->",
     )
     runs = [
-        working(name, SHA, SUBJECT, HOSTILE, progress, tuple(Button)),
-        ended(name, SHA, SUBJECT, failed, tuple(Button)),
+        working(name, SHA, SUBJECT, HOSTILE, progress),
+        ended(name, SHA, SUBJECT, failed),
         *head_check_runs(SHA, SUBJECT, RED, validator(TierStatus.FAIL, *huge)),
     ]
     for run in runs:
