@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 from uuid import UUID
 
 import click
 
 from app.errors import Cancelled, MasonError, UsageError
 from app.log import Redactor, printable, set_up_logging
-
-if TYPE_CHECKING:
-    from app.process import Stop
 
 BUG = 70
 DIRECTORY = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
@@ -92,6 +86,7 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
 
     from app import wiring
     from app.flows.run_items import run_items
+    from app.signals import stop_on_signals
 
     request = wiring.RunRequest(items=items, as_json=as_json, dry_run=dry_run, **options)
     if dry_run and not wiring.has_backlog(settings, request.repository):
@@ -99,10 +94,10 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
         return
     with stop_on_signals() as stop, wiring.runner(settings, request) as ports:
         if dry_run:
-            click.echo(wiring.show_plan(settings, ports, wiring.run_options(request)))
+            click.echo(wiring.show_plan(request.redactor, ports, wiring.run_options(request)))
             return
         result = run_items(ports, wiring.run_options(request), stop, heartbeat=settings.heartbeat)
-    click.echo(wiring.show_result(settings, result, as_json=as_json))
+    click.echo(wiring.show_result(request.redactor, result, as_json=as_json))
     if result.cancelled:
         raise Cancelled
     sys.exit(1 if result.failed or result.base_failed else 0)
@@ -161,6 +156,7 @@ def add(file: TextIO, new: bool, dsn: str | None, repository: Path) -> None:
     from app import wiring
     from app.planning.item_file import read_item_file
     from app.settings import read_settings
+    from app.signals import stop_on_signals
 
     try:
         text = file.read()
@@ -207,35 +203,7 @@ def demo(keep: Path | None) -> None:
     Nothing has to be set up, no model is called, and nothing is left behind (unless you say --keep).
     """
     from app.demo.show import show
+    from app.signals import stop_on_signals
 
     with stop_on_signals() as stop:
         sys.exit(show(keep, stop))
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """A stop that SIGINT and SIGTERM set. A second SIGINT interrupts at once.
-
-    What runs in here may have run-away children of its own: this process adopts them, so that they can be ended.
-    """
-    from app.process import Stop, adopt_orphans
-
-    adopt_orphans()
-    stop = Stop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(_number: int, _frame: object) -> None:
-        stop.set("Cancelled")
-        if not stop.heeded:
-            raise KeyboardInterrupt
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    except KeyboardInterrupt:
-        raise Cancelled from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

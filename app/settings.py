@@ -29,7 +29,8 @@ class Settings(BaseSettings):
 
     ``dsn`` names the backlog's Postgres; without it ``supabase_url`` and ``supabase_key`` name a project, without both
     the embedded server is used. ``database_password``, ``access_token`` and ``webhook_secret`` are for `mason migrate`
-    alone. ``container`` is set in the image, which cannot update itself.
+    alone. ``github_token``, or ``github_app_id`` and ``github_app_key`` (a PEM), let Mason open pull requests; the two
+    addresses are an Enterprise server's. ``container`` is set in the image, which cannot update itself.
     """
 
     model_config = SettingsConfigDict(env_prefix="MASON_", extra="ignore", frozen=True, env_ignore_empty=True)
@@ -40,6 +41,12 @@ class Settings(BaseSettings):
     database_password: SecretStr | None = None
     access_token: SecretStr | None = None
     webhook_secret: SecretStr | None = None
+    github_token: SecretStr | None = None
+    github_app_id: str | None = None
+    github_app_key: SecretStr | None = None
+    github_api_url: str = "https://api.github.com"
+    github_server_url: str = "https://github.com"
+    anthropic_api_key: SecretStr | None = None
     version_url: str | None = None
     container: bool = False
     postgres_bin: Path | None = None
@@ -54,7 +61,10 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that must never be shown: the DSN, its password by itself, keys, tokens and other passwords."""
-        named = (self.supabase_key, self.database_password, self.access_token, self.webhook_secret)
+        named = (
+            *(self.supabase_key, self.database_password, self.access_token, self.webhook_secret),
+            *(self.github_token, self.github_app_key, self.anthropic_api_key),
+        )
         found = [secret.get_secret_value() for secret in named if secret]
         if self.dsn:
             dsn = self.dsn.get_secret_value()

@@ -10,9 +10,9 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 from uuid import UUID, uuid4
@@ -26,38 +26,70 @@ from app.backlog import webhook
 from app.backlog.direct import connected, direct_dsn, place, required_ref
 from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.management_api import management_api
+from app.backlog.none import no_backlog
 from app.backlog.postgres import postgres_backlog
 from app.backlog.realtime import Realtime, verify_realtime
-from app.domain.claims import Claimant
+from app.domain.claims import Claimant, JobClaimant
 from app.domain.items import NewItem
-from app.domain.policy import Policy
+from app.domain.judgements import Judgement
+from app.domain.policy import POLICY_PATH, Policy
 from app.domain.runs import RunResult
-from app.errors import UsageError
+from app.errors import BadRepository, UsageError
 from app.flows.plan_items import PlannedItem, plan_items
 from app.flows.work import Ports, RunOptions
+from app.forge.github.tokens import PlainToken, Tokens
 from app.forge.local import LocalForge
 from app.forge.names import repository_name
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
+from app.inputs import Job
 from app.log import Redactor, printable, set_up_logging
 from app.ports.agent import Agent
 from app.ports.backlog import Backlog
+from app.ports.forge import Forge
 from app.ports.reporter import Reporter
 from app.removal import remove_leftovers
 from app.reporting import summary
+from app.reporting.actions import ActionsLog
+from app.reporting.check_runs import CheckRunReporter
+from app.reporting.commands import InertStream, mask
+from app.reporting.commands import command as workflow_command
 from app.reporting.console import console_reporter
 from app.reporting.fan_out import FanOut
+from app.reporting.job_files import outputs, write_outputs, write_summary
 from app.reporting.spool import Spool
 from app.reporting.status_lines import StatusLines
 from app.reporting.store import StoreReporter
 from app.settings import Settings, environment, runs_dir, state_dir
+from app.workspace.remote import Remote, empty_repository
 from app.workspace.source import Source
 from app.workspace.worktrees import GitWorkspace
+
+__all__ = ["InertStream", "write_outputs", "write_summary"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surface:
+    """The Actions job that this process is: who it is for claims, its log, and where kept work can be picked up.
+
+    ``oidc`` is what Actions gives a job that may prove its identity: an address and a token for it.
+    ``last``: it runs when every other job of the workflow run has ended.
+    """
+
+    job: Job
+    stream: InertStream
+    claimant: JobClaimant
+    oidc: tuple[str, str]
+    app_url: str | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRequest:
-    """The options of ``mason run``; ``status`` is where AUTOPILOT_STATUS lines go when ``auto`` is on."""
+    """The options of ``mason run``, and of the Action's commands.
+
+    ``redactor`` knows every secret once the runner was made. ``backlog``: there is one; ``rows``: progress and logs go to it. ``shares``: how many runners share GitHub's limits.
+    """
 
     repository: Path
     items: tuple[UUID, ...] = ()
@@ -72,6 +104,18 @@ class RunRequest:
     base: str | None = None
     as_json: bool = False
     dry_run: bool = False
+    run_id: UUID | None = None
+    draft: bool = False
+    sign_commits: bool = False
+    setup_command: str | None = None
+    max_cost_usd: float | None = None
+    policy_path: str = POLICY_PATH
+    model: str | None = None
+    backlog: bool = True
+    rows: bool = True
+    shares: int = 1
+    surface: Surface | None = None
+    redactor: Redactor = field(default_factory=lambda: Redactor(()))
 
 
 @contextmanager
@@ -81,37 +125,144 @@ def runner(
     """Everything a run needs, put together, and taken apart again however the run ends."""
     environ = environment()
     state = state_dir(settings, request.repository)
-    redactor = Redactor(settings.secrets)
-    set_up_logging(redactor, level=logging.getLogger().level)
+    surface = request.surface
+    redactor = request.redactor
+    for secret in settings.secrets:
+        redactor.learn(secret)
+    set_up_logging(redactor, level=logging.getLogger().level, stream=surface.stream if surface else None)
     if not request.dry_run:
         keep_out_of_git(state)
     with ExitStack() as stack:
         stack.callback(process.kill_descendants, process.children())
-        backlog = stack.enter_context(open_backlog(settings, state))
+        backlog = stack.enter_context(open_backlog(settings, state)) if request.backlog else no_backlog()
         run_directory = new_run_directory(runs_dir(settings), environ)
-        workspace = GitWorkspace(request.repository, run_directory, state / "artifacts", environ)
+        tokens = github_tokens(settings, request, learner(redactor, surface))
+        workspace = open_workspace(settings, request, tokens, run_directory, state, environ)
         stack.callback(workspace.close)
         scratch = run_directory / "agent"
         scratch.mkdir()
-        sinks: dict[str, Reporter] = {"database": StoreReporter(backlog, spool=Spool(spool_directory(settings, state)))}
-        sinks["console"] = console_reporter(console or default_console(request))
+        forge = chosen_forge(settings, request, tokens, workspace)
+        sinks: dict[str, Reporter] = {}
+        if request.rows:
+            sinks["database"] = StoreReporter(backlog, spool=Spool(spool_directory(settings, state)))
+        sinks["console"] = (
+            ActionsLog(surface.stream) if surface else console_reporter(console or default_console(request))
+        )
         if request.auto:
-            sinks["status lines"] = StatusLines(status or (sys.stderr if request.as_json else sys.stdout))
+            default = surface.stream if surface else (sys.stderr if request.as_json else sys.stdout)
+            sinks["status lines"] = StatusLines(status or default)
+        if forge.check_runs and not request.dry_run:
+            sinks["check runs"] = CheckRunReporter(forge.check_runs)
         reporter = FanOut(sinks, redactor)
         stack.callback(reporter.close)
         yield Ports(
             backlog=backlog,
-            forge=LocalForge(workspace.push, repository_name(workspace.origin_url())),
+            forge=forge,
             workspace=workspace,
             agent=chosen_agent(settings, request, environ, scratch),
             reporter=reporter,
             make_gate=lambda toolchain, policy: make_gate(toolchain, policy, run_directory, state, environ),
-            claimed_by=str(this_process()),
-            is_dead=is_dead,
+            claimed_by=str(surface.claimant if surface else this_process()),
+            is_dead=lambda claimed_by: is_dead(claimed_by, surface),
             ask=None
-            if request.auto or not sys.stdin.isatty()
+            if request.auto or surface or not sys.stdin.isatty()
             else lambda question: click.confirm(printable(question), err=True),
         )
+
+
+def learner(redactor: Redactor, surface: Surface | None) -> Callable[[str], None]:
+    """Who is told a secret that is made during a run: every log and row, and the job's own log."""
+
+    def learned(secret: str) -> None:
+        redactor.learn(secret)
+        if surface:
+            surface.stream.command(mask(secret))
+
+    return learned
+
+
+def github_tokens(settings: Settings, request: RunRequest, learned: Callable[[str], None]) -> Tokens | None:
+    """Where GitHub tokens come from: Mason's web app, a GitHub App's key, or a token; None without any of them."""
+    surface = request.surface
+    if surface and surface.app_url:
+        from app.forge.github.exchanged_tokens import ExchangedTokens
+
+        url, token = surface.oidc
+        run_id = str(request.run_id or "")
+        return ExchangedTokens(
+            app_url=surface.app_url, run_id=run_id, request_url=url, request_token=token, learned=learned
+        )
+    if settings.github_app_id and settings.github_app_key:
+        from app.forge.github.app_tokens import AppTokens
+
+        repository = surface.job.repository if surface else origin_name(request.repository)
+        key = settings.github_app_key.get_secret_value()
+        return AppTokens(api_url(settings, surface), repository, settings.github_app_id, key, learned)
+    if settings.github_token:
+        return PlainToken(settings.github_token.get_secret_value(), learned)
+    return None
+
+
+def api_url(settings: Settings, surface: Surface | None) -> str:
+    return surface.job.api_url if surface else settings.github_api_url
+
+
+def origin_name(repository: Path) -> str:
+    """``owner/name`` of a checkout's origin. Raises UsageError when there is none."""
+    origin = Source.open(repository, environment().get("PATH", os.defpath)).origin_url
+    if name := repository_name(origin):
+        return name
+    raise UsageError(f"{repository} has no origin on GitHub, so there is nowhere to open pull requests")
+
+
+def open_workspace(
+    settings: Settings,
+    request: RunRequest,
+    tokens: Tokens | None,
+    run_directory: Path,
+    state: Path,
+    environ: Mapping[str, str],
+) -> GitWorkspace:
+    """The workspace over the user's repository; with a forge, over its remote, whatever is checked out here."""
+    surface = request.surface
+    artifacts = surface.job.workspace / "mason-artifacts" if surface else state / "artifacts"
+    if tokens is None:
+        return GitWorkspace(request.repository, run_directory, artifacts, environ)
+    if surface:
+        url = surface.job.remote_url
+        source = checked_out(request.repository, environ) or empty_repository(run_directory / "origin.git", environ)
+    else:
+        url, source = f"{settings.github_server_url}/{origin_name(request.repository)}.git", request.repository
+    return GitWorkspace(source, run_directory, artifacts, environ, remote=Remote(url=url, token=tokens.token))
+
+
+def checked_out(repository: Path, environ: Mapping[str, str]) -> Path | None:
+    """The job's checkout, where an earlier step made one: its objects need not be fetched again."""
+    try:
+        return Source.open(repository, environ.get("PATH", os.defpath)).named
+    except BadRepository:
+        return None
+
+
+def chosen_forge(settings: Settings, request: RunRequest, tokens: Tokens | None, workspace: GitWorkspace) -> Forge:
+    """GitHub where there is a token for it, else the repository itself."""
+    if tokens is None:
+        return LocalForge(workspace.push, repository_name(workspace.origin_url()))
+    from app.forge.github.forge import WRITES_PER_MINUTE, GithubOptions, github_forge
+
+    surface = request.surface
+    return github_forge(
+        GithubOptions(
+            api_url=api_url(settings, surface),
+            repository=surface.job.repository if surface else origin_name(request.repository),
+            tokens=tokens,
+            writes_per_minute=max(WRITES_PER_MINUTE // request.shares, 1),
+            sign_commits=request.sign_commits,
+            buttons=not isinstance(tokens, PlainToken),
+            details_url=surface.job.page if surface else "",
+        ),
+        workspace,
+    )
 
 
 def default_console(request: RunRequest) -> TextIO:
@@ -128,6 +279,11 @@ def run_options(request: RunRequest) -> RunOptions:
         max_parallel=request.max_parallel,
         base=request.base,
         generate_prd=request.generate_prd,
+        draft=request.draft,
+        run_id=request.run_id,
+        policy_path=request.policy_path,
+        setup_command=request.setup_command,
+        max_cost_usd=request.max_cost_usd,
     )
 
 
@@ -290,8 +446,10 @@ def this_process() -> Claimant:
     )
 
 
-def is_dead(claimed_by: str) -> bool:
-    """Whether the process that a claim names is known to be gone: one of this host's that no longer runs."""
+def is_dead(claimed_by: str, surface: Surface | None = None) -> bool:
+    """Whether who a claim names is known to be gone: a process of this host's, or a job of this workflow run's."""
+    if surface and surface.claimant.outlived(claimed_by, last=surface.last):
+        return True
     claimant, here = Claimant.parse(claimed_by), this_process()
     if claimant is None or (claimant.host, claimant.namespace) != (here.host, here.namespace):
         return False
@@ -311,10 +469,10 @@ def new_run_directory(runs: Path, environ: Mapping[str, str]) -> Path:
     return runs / f"{owner}+{uuid4().hex[:8]}"
 
 
-def show_plan(settings: Settings, ports: Ports, options: RunOptions) -> str:
+def show_plan(redactor: Redactor, ports: Ports, options: RunOptions) -> str:
     """The dry run as text, without a secret."""
     base, planned = plan_items(ports, options)
-    return Redactor(settings.secrets).text(summary.plan_text([_preview(item) for item in planned], base))
+    return redactor.text(summary.plan_text([_preview(item) for item in planned], base))
 
 
 def _preview(planned: PlannedItem) -> summary.Preview:
@@ -322,9 +480,45 @@ def _preview(planned: PlannedItem) -> summary.Preview:
     return summary.Preview(item=planned.item, branch=planned.branch, plan=planned.plan, note=note)
 
 
-def show_result(settings: Settings, result: RunResult, *, as_json: bool) -> str:
+def show_result(redactor: Redactor, result: RunResult, *, as_json: bool) -> str:
     """The end of a run as text, without a secret: the summary, or JSON."""
-    result = Redactor(settings.secrets).value(result)
+    result = redactor.value(result)
     if as_json:
         return json.dumps(summary.as_json(result), indent=2, ensure_ascii=False)
     return summary.markdown(result) if result.run_id else "Nothing to do: no item is approved."
+
+
+@contextmanager
+def inert_output() -> Iterator[InertStream]:
+    """The job's log: nothing that is written to it is a command to the runner, but for what is given as one."""
+    stream = InertStream(sys.stdout)
+    try:
+        yield stream
+    finally:
+        stream.flush()
+
+
+def mask_secrets(stream: InertStream, secrets: Sequence[str]) -> None:
+    """Before anything else is written: what the runner must never show."""
+    stream.command(*(mask(secret) for secret in dict.fromkeys(secrets)))
+
+
+def show_error(stream: InertStream, sentence: str) -> None:
+    """An error that ends the job, as an annotation on its page."""
+    stream.command(workflow_command("error", printable(sentence), title="Mason"))
+
+
+def result_outputs(redactor: Redactor, result: RunResult) -> dict[str, str]:
+    return outputs(redactor.value(result))
+
+
+def kept_rows(settings: Settings, request: RunRequest) -> str:
+    """What the database did not take of this run: it would go with the machine."""
+    place = spool_directory(settings, state_dir(settings, request.repository))
+    files = sorted(place.glob("*.jsonl")) if place.is_dir() else []
+    return "".join(file.read_text("utf-8", "replace") for file in files)
+
+
+def show_judgement(redactor: Redactor, judgement: Judgement) -> str:
+    """What was found about a pull request, as Markdown without a secret."""
+    return summary.judgement_text(redactor.value(judgement))

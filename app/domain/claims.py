@@ -50,6 +50,33 @@ class Claimant:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JobClaimant:
+    """A job of a workflow run, as stored in ``claimed_by``: ``job <workflow run> <attempt> <job> <nonce>``.
+
+    ``nonce`` tells the jobs of a matrix apart, which share their name.
+    """
+
+    workflow_run: str
+    attempt: int
+    job: str
+    nonce: str
+
+    def __str__(self) -> str:
+        return f"job {self.workflow_run} {self.attempt} {self.job} {self.nonce}"
+
+    def outlived(self, claimed_by: str, *, last: bool = False) -> bool:
+        """Whether the job that a claim names has ended: it belongs to an earlier attempt of this workflow run.
+
+        ``last``: this is the job that runs when all others have ended.
+        """
+        match claimed_by.split(" "):
+            case ["job", run, attempt, _, nonce] if run == self.workflow_run and attempt.isdigit():
+                return int(attempt) < self.attempt or (last and nonce != self.nonce)
+            case _:
+                return False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SeenClaim:
     """A claim as it stands in the database, and the commit that its run started from, where that is known."""
 

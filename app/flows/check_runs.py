@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from app.domain.check_runs import CheckRun, Conclusion, Subject
+from app.domain.check_runs import CheckRun, Conclusion, FoundCheckRun, Subject
 from app.domain.claims import SeenClaim
-from app.errors import MasonError
+from app.errors import ForgeRefused, MasonError
+from app.ports.check_runs import CheckRuns
 from app.ports.forge import Forge
 
 log = logging.getLogger("mason")
@@ -31,19 +32,26 @@ def end_left_open(forge: Forge, commit: str, ours: Callable[[Subject], bool], re
     Idempotent: a completed check run is left alone. It only shows something: a forge that fails is a warning.
     """
     checks = forge.check_runs
-    if checks is None:
-        return
     try:
-        for found in checks.found(commit):
-            if found.subject and not found.completed and ours(found.subject):
-                ended = CheckRun(
-                    name=found.name,
-                    commit=commit,
-                    subject=found.subject,
-                    title=reason,
-                    summary=f"{reason}. What it worked on is taken up again, or waits for a person.",
-                    conclusion=Conclusion.CANCELLED,
-                )
-                checks.write(found.id, ended)
+        left = [found for found in checks.found(commit) if not found.completed] if checks else []
+        for found in left:
+            if checks and found.subject and ours(found.subject):
+                end(checks, commit, found, found.subject, reason)
     except MasonError as problem:
         log.warning("Check runs that are left open could not be ended: %s", problem)
+
+
+def end(checks: CheckRuns, commit: str, found: FoundCheckRun, subject: Subject, reason: str) -> None:
+    """Complete one check run as cancelled; one that another App made can only be left to it."""
+    ended = CheckRun(
+        name=found.name,
+        commit=commit,
+        subject=subject,
+        title=reason,
+        summary=f"{reason}. What it worked on is taken up again, or waits for a person.",
+        conclusion=Conclusion.CANCELLED,
+    )
+    try:
+        checks.write(found.id, ended)
+    except ForgeRefused as problem:
+        log.warning("“%s” stays open: %s", found.name[:200], problem)

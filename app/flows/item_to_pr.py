@@ -69,7 +69,7 @@ def find_start(work: ItemWork) -> str | None:
 
 
 def finish_earlier_attempt(work: ItemWork, commit: str) -> Outcome:
-    """The commit is on its branch, so its final gate has passed; the evidence died with its runner and is made again."""
+    """The commit is on its branch, so its final gate passed; the evidence died with its runner and is made again."""
     work.note(f"Branch {work.branch} already carries this approval's work; finishing what was left open")
     work.context = read_context(work.item)
     validator = validate(work.ports.workspace.changes(work.begin, commit), work.context, work.run.policy)

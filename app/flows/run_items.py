@@ -317,6 +317,7 @@ def settle(work: ItemWork, outcome: Outcome) -> Outcome:
     backlog = work.ports.backlog
     if outcome.verdict is Verdict.LOST:
         log.warning("“%s” belongs to another runner now; nothing of it was published", work.item.title[:200])
+        work.report(ev.ItemSettled(claim=work.claim, item=work.item, outcome=outcome))
         return outcome
     if outcome.verdict is Verdict.REJECTED:
         outcome = replace(outcome, follow_up=ask_for_a_person(work, outcome))

@@ -90,6 +90,8 @@ class CheckRunReporter:
                 self._base = event.run.base.commit
             case ev.ItemSettled():
                 self._settle(event)
+            case ev.PullRequestJudged():
+                self._judge(event)
             case ev.ItemEvent():
                 self._fold(event)
 
@@ -145,7 +147,7 @@ class CheckRunReporter:
             if shown.check_id is None:
                 self._begin(shown, check)
             else:
-                self._try(shown, lambda: self._checks.write(shown.check_id or 0, check, dispensable=True))
+                self._try(shown.title, lambda: self._checks.write(shown.check_id or 0, check, dispensable=True))
                 shown.updates += 1
             shown.told, shown.written_at = _told(progress), self._now()
 
@@ -157,19 +159,25 @@ class CheckRunReporter:
             shown.check_id = self._checks.start(check)
 
         self._end_lost(shown)
-        self._try(shown, start)
+        self._try(shown.title, start)
 
     def _end_lost(self, shown: _Shown) -> None:
         """Complete the check runs of other runs of this item, of which only one is at work: this one."""
         found: list[FoundCheckRun] = []
-        self._try(shown, lambda: found.extend(self._checks.found(self._base)))
+        self._try(shown.title, lambda: found.extend(self._checks.found(self._base)))
         for one in found:
             other = one.subject
             if one.completed or not other or other.item_id != shown.subject.item_id:
                 continue
             if other.run_id != shown.subject.run_id:
                 lost = left_behind(one.name, self._base, other, _LOST)
-                self._try(shown, partial(self._checks.write, one.id, lost))
+                self._try(shown.title, partial(self._checks.write, one.id, lost))
+
+    def _judge(self, event: ev.PullRequestJudged) -> None:
+        """The check runs of a pull request's head; asked for by a person, who waits for nothing else."""
+        subject = Subject(run_id=event.run_id, item_id=event.item_id, pull_request=event.number)
+        for check in head_check_runs(event.commit, subject, event.gate, event.validator):
+            self._try(f"#{event.number}", lambda check=check: self._checks.start(check))  # type: ignore[misc]
 
     def _settle(self, event: ev.ItemSettled) -> None:
         with self._folding:
@@ -198,12 +206,12 @@ class CheckRunReporter:
             found = self._checks.found(commit)
             there.update(f.name for f in found if f.subject and f.subject.item_id == subject.item_id and f.completed)
 
-        return [check for check in checks if check.name not in there] if self._try(shown, look) else []
+        return [check for check in checks if check.name not in there] if self._try(shown.title, look) else []
 
     def _complete(self, shown: _Shown) -> None:
         """Write what is left of an item's end; what fails stays left. Idempotent because ``start`` is."""
         for check in list(shown.left or ()):
-            done = self._try(shown, partial(self._post, shown, check))
+            done = self._try(shown.title, partial(self._post, shown, check))
             if done and shown.left:
                 shown.left.remove(check)
             if done is None:
@@ -226,7 +234,7 @@ class CheckRunReporter:
                     shown.left = [last] if shown.begun else []
                 self._complete(shown)
 
-    def _try(self, shown: _Shown, ask: Callable[[], object]) -> bool | None:
+    def _try(self, title: str, ask: Callable[[], object]) -> bool | None:
         """Ask the forge; whether it did as it was asked, None when asking again makes no sense now."""
         if self._forbidden:
             return None
@@ -237,7 +245,7 @@ class CheckRunReporter:
             log.warning("There will be no check runs: %s", problem)
             return None
         except MasonError as problem:
-            log.warning("A check run of “%s” could not be written: %s", shown.title[:200], problem)
+            log.warning("A check run of “%s” could not be written: %s", title[:200], problem)
             return None if isinstance(problem, Unreachable) else False
         return True
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.domain.items import Item
+from app.domain.judgements import Judgement
 from app.domain.plans import Plan
 from app.domain.results import CheckKind, CheckResult, CheckStatus, Iteration, Severity, Usage, Verdict
 from app.domain.runs import Base, ItemResult, RunResult
@@ -78,6 +79,12 @@ def reevaluation(verdicts: Sequence[tuple[str, str, str]]) -> str:
 def plan_text(previews: Sequence[Preview], base: Base) -> str:
     """The seed's "Execution Plan" for ``--dry-run``: the waves of every item, each a table."""
     return _render("plan.md", previews=previews, base=base)
+
+
+def judgement_text(judgement: Judgement) -> str:
+    """What was found about a pull request, and what was done to it."""
+    checks = [_check_line(check.kind, [check]) for check in judgement.gate.checks]
+    return _render("judgement.md", judgement=judgement, checks=checks)
 
 
 def as_json(result: RunResult) -> dict[str, object]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.errors import BadRepository, GitFailed
@@ -78,6 +80,13 @@ class Remote:
     def missing(self, branch: str) -> BadRepository:
         """What to raise for a base that is not there."""
         return BadRepository(f"{without_credentials(self.url)} has no branch {branch}")
+
+
+def empty_repository(path: Path, environ: Mapping[str, str]) -> Path:
+    """A bare repository with nothing in it, for a machine on which nothing is checked out. Raises GitFailed."""
+    path.mkdir(mode=0o700, parents=True)
+    Git(git_dir=path, path=environ.get("PATH", os.defpath)).run("init", "--quiet", "--bare")
+    return path
 
 
 def _plain(said: str) -> str:

@@ -131,7 +131,7 @@ class Project:
             self.status = [
                 json.loads(line.removeprefix("AUTOPILOT_STATUS: ")) for line in status.getvalue().split("\n") if line
             ]
-        self.said += wiring.show_result(self.settings, result, as_json=False)
+        self.said += wiring.show_result(request.redactor, result, as_json=False)
         return result
 
     def run_one(self, **options: Any) -> Outcome:
