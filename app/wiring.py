@@ -88,7 +88,8 @@ class Surface:
 class RunRequest:
     """The options of ``mason run``, and of the Action's commands.
 
-    ``redactor`` knows every secret once the runner was made. ``backlog``: there is one; ``rows``: progress and logs go to it. ``shares``: how many runners share GitHub's limits.
+    ``redactor`` knows every secret once the runner was made. ``backlog``: there is one; ``rows``: progress and logs go
+    to it. ``shares``: how many runners share GitHub's limits.
     """
 
     repository: Path

@@ -44,7 +44,8 @@ def show(keep: Path | None, stop: Stop) -> int:
                 for item in items:
                     ports.backlog.add_item(item, repository=None)
                 result = run_items(ports, wiring.run_options(request), stop)
-        (directory / "result.json").write_text(wiring.show_result(request.redactor, result, as_json=True), encoding="utf-8")
+        as_json = wiring.show_result(request.redactor, result, as_json=True)
+        (directory / "result.json").write_text(as_json, encoding="utf-8")
         click.echo("\n" + wiring.show_result(request.redactor, result, as_json=False))
         click.echo(where_to_look(directory, repository, kept=keep is not None))
     if result.cancelled:
