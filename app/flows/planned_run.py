@@ -35,12 +35,11 @@ class PlannedRun:
 
 
 def plan_run(ports: Ports, options: RunOptions) -> PlannedRun:
-    """Pin the base, choose the items, open the run. Claims nothing: each job claims its own item.
+    """Pin the base, choose the items, open the run. Claims nothing: each job claims its own item, with its own token.
 
     With the id of a run that was opened before, its own items are the plan. Raises what `run_items` raises.
     """
     ports.backlog.require_ready()
-    ports.forge.require_access()
     take_back_lost_items(ports)
     if options.run_id is not None:
         run = opened_run(ports, options.run_id)
