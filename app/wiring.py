@@ -37,6 +37,7 @@ from app.domain.runs import RunResult
 from app.errors import BadRepository, UsageError
 from app.flows.plan_items import PlannedItem, plan_items
 from app.flows.work import Ports, RunOptions
+from app.forge.github.configured import configured_tokens
 from app.forge.github.tokens import PlainToken, Tokens
 from app.forge.local import LocalForge
 from app.forge.names import repository_name
@@ -193,15 +194,17 @@ def github_tokens(settings: Settings, request: RunRequest, learned: Callable[[st
         return ExchangedTokens(
             app_url=surface.app_url, run_id=run_id, request_url=url, request_token=token, learned=learned
         )
-    if settings.github_app_id and settings.github_app_key:
-        from app.forge.github.app_tokens import AppTokens
-
-        repository = surface.job.repository if surface else origin_name(request.repository)
-        key = settings.github_app_key.get_secret_value()
-        return AppTokens(api_url(settings, surface), repository, settings.github_app_id, key, learned)
-    if settings.github_token:
-        return PlainToken(settings.github_token.get_secret_value(), learned)
-    return None
+    if not (settings.github_app_id or settings.github_token):
+        return None
+    key, given = settings.github_app_key, settings.github_token
+    return configured_tokens(
+        api_url=api_url(settings, surface),
+        repository=surface.job.repository if surface else origin_name(request.repository),
+        token=given.get_secret_value() if given else None,
+        app_id=settings.github_app_id,
+        app_key=key.get_secret_value() if key else None,
+        learned=learned,
+    )
 
 
 def api_url(settings: Settings, surface: Surface | None) -> str:

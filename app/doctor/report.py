@@ -15,6 +15,7 @@ from rich.text import Text
 from app import versions
 from app.config_file import read_config_file
 from app.doctor import machine
+from app.doctor.forge import probe_github
 from app.doctor.store import probe_binaries, probe_store, skipped
 from app.domain.supabase_keys import read_key
 from app.errors import UsageError
@@ -51,6 +52,7 @@ def check_up(repository: Path, *, dsn: str | None, production: bool) -> list[Fin
         "toolchain": lambda: machine.probe_toolchain(repository, environ),
         "agent": lambda: machine.probe_agent(settings, environ),
         "disk space": lambda: machine.probe_disk(settings, state),
+        "GitHub": lambda: probe_github(settings, repository, environ),
         "keys in git": lambda: machine.probe_ignored(repository, environ),
     }
     if configuration.status is Status.OK:
