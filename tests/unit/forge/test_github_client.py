@@ -17,7 +17,7 @@ from app.errors import ForgeRefused, ForgeUnreachable, MasonError, MissingPermis
 from app.forge.github.client import Client
 from app.forge.github.refusals import Refusal
 from app.forge.github.tokens import PlainToken
-from tests.unit.forge.test_github_limits import Clock, pace
+from tests.unit.forge.github_kit import Clock, pace
 
 
 class Thing(BaseModel):

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
 
 import pytest
 
 from app.errors import ForgeUnreachable
-from app.forge.github.limits import Later, Limits, Pace, asked_to_wait
-
-
-@dataclass
-class Clock:
-    now: float = 1_000_000.0
-    slept: list[float] = field(default_factory=list)
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-def pace(clock: Clock, patience: float = 600.0) -> Pace:
-    return Pace(patience=patience, clock=clock, sleep=clock.sleep, jitter=lambda: 1.0)
+from app.forge.github.limits import Later, Limits, asked_to_wait
+from tests.unit.forge.github_kit import Clock, pace
 
 
 def test_insist__backs_off_and_gives_up_in_time() -> None:

@@ -17,7 +17,7 @@ from app.forge.github.exchanged_tokens import ExchangedTokens
 from app.forge.github.limits import Pace
 from app.forge.github.tokens import PlainToken
 from app.forge.github.transport import AppJwts
-from tests.unit.forge.test_github_limits import Clock, pace
+from tests.unit.forge.github_kit import Clock, pace
 
 APP = "https://mason.example"
 OIDC = "https://actions.example/token?api-version=2.0"
