@@ -1,0 +1,84 @@
+"""Which database, and bringing it up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from app.backlog import migrate as migrations
+from app.backlog.direct import place
+from app.backlog.embedded import EmbeddedPostgres
+from app.backlog.postgres import postgres_backlog
+from app.domain.items import NewItem
+from app.forge.names import repository_name
+from app.ports.backlog import Backlog
+from app.settings import Settings, environment, state_dir
+from app.workspace.source import Source
+
+
+@contextmanager
+def open_backlog(settings: Settings, state: Path) -> Iterator[Backlog]:
+    """The backlog to use: a DSN's, a Supabase project's, else an embedded server's, started and migrated here."""
+    patience = settings.database_patience
+    with ExitStack() as stack:
+        if settings.dsn:
+            backlog = postgres_backlog(settings.dsn.get_secret_value(), patience=patience)
+        elif settings.supabase_url and settings.supabase_key:
+            from app.backlog.postgrest import supabase_backlog  # slow to import, and not always needed
+
+            key = settings.supabase_key.get_secret_value()
+            backlog = supabase_backlog(settings.supabase_url, key, patience=patience)
+        else:
+            server = EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin)
+            stack.enter_context(server)
+            migrations.apply(server.dsn)
+            backlog = postgres_backlog(server.dsn, patience=patience)
+        stack.callback(backlog.close)
+        yield backlog
+
+
+def spool_directory(settings: Settings, state: Path) -> Path:
+    """Where rows wait for this database, and for no other."""
+    where = place(settings.dsn.get_secret_value()) if settings.dsn else settings.supabase_url or "embedded"
+    return state / "spool" / hashlib.sha256(where.encode()).hexdigest()[:12]
+
+
+def has_backlog(settings: Settings, repository: Path) -> bool:
+    """Whether there is a backlog to look at: a configured one, or an embedded one that something has made."""
+    embedded = state_dir(settings, repository) / "postgres" / "postgres" / "data"
+    return bool(settings.dsn or settings.supabase_url) or embedded.exists()
+
+
+def keep_out_of_git(state: Path) -> None:
+    """A state directory inside a checkout ignores itself: the checkout stays as clean as it was."""
+    state.mkdir(parents=True, exist_ok=True)
+    ignore = state / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+
+
+@contextmanager
+def throwaway_database(settings: Settings) -> Iterator[str]:
+    """A migrated embedded server in a temporary directory, gone afterwards."""
+    place = Path(tempfile.mkdtemp(prefix="mason-database-"))
+    place.chmod(0o755)  # as root, the server is another user who has to get in
+    try:
+        with EmbeddedPostgres(place, bin_directory=settings.postgres_bin, throwaway=True) as server:
+            migrations.apply(server.dsn)
+            yield server.dsn
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:
+    """Add one item to the backlog of the repository. Raises BadRepository where there is none."""
+    origin = Source.open(repository, environment().get("PATH", os.defpath)).origin_url
+    with open_backlog(settings, state_dir(settings, repository)) as backlog:
+        backlog.require_ready()
+        return backlog.add_item(item, repository=repository_name(origin))
