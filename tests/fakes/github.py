@@ -1,0 +1,205 @@
+"""A GitHub of one's own: REST API, git over HTTP and Actions' identity service on one loopback port.
+
+    with FakeGitHub(directory) as github:
+        repository = github.repository("octo/app", bare)
+        token = github.token("app")
+        ...
+        assert [pull.title for pull in repository.pulls] == ["…"]
+
+It is stateful and stands on a real bare repository, so that what was pushed is what its API shows. Its answers have
+GitHub's shapes, which tests/peers checks against GitHub's own description. Endpoints are in ``github_api``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.fakes.faults import Answer
+from tests.fakes.github_api import actions, apps, checks, git_data, issues, pulls, repositories
+from tests.fakes.github_api.actors import NOBODY, Actor, Kind, accepted, authorise
+from tests.fakes.github_api.git_http import GitHttp, git_request
+from tests.fakes.github_api.hub import Hub
+from tests.fakes.github_api.oidc import Oidc
+from tests.fakes.github_api.records import App
+from tests.fakes.github_api.repository import FakeRepository
+from tests.fakes.github_api.routes import Ask, Refused, Route, json_answer, match, not_found
+from tests.fakes.loopback import Described, Incoming, LoopbackServer, Observer
+
+__all__ = ["FakeGitHub", "FakeRepository"]
+
+ENDPOINTS = (actions, apps, checks, git_data, issues, pulls, repositories)
+PREFIX = "/api/v3"
+
+
+class FakeGitHub(LoopbackServer):
+    """``directory`` is where it may write. ``observer`` sees every request and the answer made for it.
+
+    ``clock`` gives seconds since the epoch; tokens end by it.
+    """
+
+    def __init__(
+        self, directory: Path, *, observer: Observer | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(observer)
+        self.hub = Hub(self.server_url, clock)
+        self.oidc = Oidc(self.server_url)
+        self._git = GitHttp(self.hub, directory / "fake-github-hooks")
+
+    @property
+    def url(self) -> str:
+        """The API's address."""
+        return self.hub.url
+
+    @property
+    def app(self) -> App:
+        """Mason's App, with its private key."""
+        return self.hub.app
+
+    @property
+    def oidc_request_url(self) -> str:
+        return self.oidc.request_url
+
+    @property
+    def oidc_request_token(self) -> str:
+        return self.oidc.request_token
+
+    def repository(
+        self, full_name: str, path: Path, *, private: bool = False, installed: bool = True
+    ) -> FakeRepository:
+        """A repository that lives in the bare one at ``path``; Mason's App is installed there unless told otherwise."""
+        with self.hub.lock:
+            made = self.hub.repositories[full_name.lower()] = FakeRepository(self.hub, full_name, path, private=private)
+            if installed:
+                self.hub.install(full_name)
+            self.oidc.claims |= {"repository": full_name, "repository_id": str(made.id)}
+            return made
+
+    def token(
+        self,
+        kind: Kind = "app",
+        *,
+        permissions: dict[str, str] | None = None,
+        scopes: tuple[str, ...] | None = None,
+        repositories: tuple[str, ...] | None = None,
+        app: App | None = None,
+        login: str = "ada",
+        life: float | None = None,
+    ) -> str:
+        """See `Hub.token`."""
+        return self.hub.token(
+            kind,
+            permissions=permissions,
+            scopes=scopes,
+            repositories=repositories,
+            app=app,
+            login=login,
+            life=life,
+        )
+
+    def describe(self, incoming: Incoming) -> Described:
+        path = _path(incoming)
+        actor = self._actor(incoming)
+        request = git_request(incoming)
+        if request:
+            _, service = request
+            path, writing = incoming.path, incoming.path.endswith("/git-receive-pack")
+            return Described(path=path, route=f"git {service}", actor=actor.login, write=writing)
+        found = match(incoming.method, path)
+        route = found[0].template if found else ""
+        return Described(path=path, route=route, actor=actor.login, write=incoming.method not in ("GET", "HEAD"))
+
+    def answer(self, incoming: Incoming) -> Answer:
+        if git_request(incoming):
+            return self._git.answer(incoming)
+        headers = self._limits(incoming)
+        try:
+            if incoming.path.startswith(Oidc.PATH):
+                authorization = incoming.headers.get("authorization", "")
+                return json_answer(200, self.oidc.answer(incoming.path, incoming.fields, authorization))
+            with self.hub.lock:
+                answer = self._api(incoming)
+        except Refused as refused:
+            answer = refused.answer
+        answer.headers = {**headers, **answer.headers}
+        return answer
+
+    def _api(self, incoming: Incoming) -> Answer:
+        actor = self.hub.tokens.actor(incoming.headers.get("authorization"))
+        path = _path(incoming)
+        found = match(incoming.method, path)
+        if found is None:
+            raise not_found()
+        route, args = found
+        repository = self._repository(args)
+        if isinstance(repository, Answer):
+            return repository
+        self._authorise(route, actor, repository)
+        if incoming.body and incoming.json is None:
+            raise Refused(400, "Problems parsing JSON")
+        ask = Ask(
+            hub=self.hub,
+            actor=actor,
+            args=args,
+            query=incoming.fields,
+            body=incoming.json,
+            url=self.hub.url + path,
+            found=repository,
+        )
+        if repository is not None:
+            repository.sync()
+        status, value = route.endpoint(ask)
+        return json_answer(status, value, {**_scopes(route, actor), **ask.headers})
+
+    def _repository(self, args: dict[str, str]) -> FakeRepository | Answer | None:
+        """The repository that a path names; a redirection for one that moved. Raises Refused (404)."""
+        if "owner" not in args:
+            return None
+        full_name = f"{args['owner']}/{args['repo']}".lower()
+        if moved := self.hub.moved.get(full_name):
+            url = f"{self.hub.url}/repositories/{self.hub.repositories[moved.lower()].id}"
+            body = {"message": "Moved Permanently", "url": url, "documentation_url": "https://docs.github.com/rest"}
+            return json_answer(301, body, {"Location": url})
+        repository = self.hub.repositories.get(full_name)
+        if repository is None:
+            raise not_found()
+        return repository
+
+    def _authorise(self, route: Route, actor: Actor, repository: FakeRepository | None) -> None:
+        authorise(
+            route,
+            actor,
+            full_name=repository.full_name if repository else None,
+            private=repository.private if repository else False,
+            role=repository.role(actor.user) if repository else "none",
+        )
+        if repository and repository.archived and route.write:
+            raise Refused(403, "Repository was archived so is read-only.")
+
+    def _actor(self, incoming: Incoming) -> Actor:
+        try:
+            return self.hub.tokens.actor(incoming.headers.get("authorization"))
+        except Refused:
+            return NOBODY
+
+    def _limits(self, incoming: Incoming) -> dict[str, str]:
+        used = min(len(self.requests), 4999)
+        return {
+            "X-GitHub-Api-Version-Selected": incoming.headers.get("x-github-api-version", "2022-11-28"),
+            "X-RateLimit-Limit": "5000",
+            "X-RateLimit-Used": str(used),
+            "X-RateLimit-Remaining": str(5000 - used),
+            "X-RateLimit-Reset": str(int(self.hub.clock()) + 3600),
+            "X-RateLimit-Resource": "core",
+        }
+
+
+def _path(incoming: Incoming) -> str:
+    return incoming.path.removeprefix(PREFIX) or "/"
+
+
+def _scopes(route: Route, actor: Actor) -> dict[str, str]:
+    if actor.scopes is not None:
+        return {"X-OAuth-Scopes": ", ".join(actor.scopes), "X-Accepted-OAuth-Scopes": "repo"}
+    return {"X-Accepted-GitHub-Permissions": accepted(route)}
