@@ -1,0 +1,1 @@
+"""`mason init`: a repository's own workflow, and what else it takes to start."""
