@@ -130,15 +130,16 @@ def migrate(
     --rls default   the anon key can do everything, as in the dashboard's own tables
     --rls strict    only service_role and authenticated can; the anon key sees nothing
     """
-    from app import wiring
     from app.settings import read_migrate_settings
+    from app.wiring.migrating import MigrateRequest
+    from app.wiring.migrating import migrate as bring_up_to_date
 
     settings = read_migrate_settings(
         {"dsn": dsn, "database_password": database_password, "access_token": access_token},
         webhook_secret=webhook_secret,
         repository=None if options["supabase_url"] else options["repository"],
     )
-    lines = wiring.migrate(settings, wiring.MigrateRequest(**options))
+    lines = bring_up_to_date(settings, MigrateRequest(**options))
     click.echo("\n".join(lines) or "the database is up to date")
 
 
@@ -184,6 +185,31 @@ def doctor(production: bool, dsn: str | None, repository: Path, as_json: bool) -
     else:
         report.print_table(findings, sys.stdout)
     sys.exit(0 if well else 1)
+
+
+@main.command()
+@click.option("--action", metavar="OWNER/REPO@TAG", help="What to pin.  [default: the pin in place, else this version]")
+@click.option("--force", is_flag=True, help="Replace a workflow that differs.")
+@click.option("--repository", type=DIRECTORY, default=".", help="The repository.  [default: the current directory]")
+def init(action: str | None, force: bool, repository: Path) -> None:
+    """Set a repository up for Mason on GitHub Actions.
+
+    Writes .github/workflows/mason.yml, which calls Mason's own workflow at a commit (a tag is looked up once, now), and
+    keeps mason.config.json out of git; then lists the secrets to set. Nothing is committed. Run again, it changes
+    nothing; a workflow that you changed stays as it is unless you say --force.
+
+    \b
+    mason init                                   pin the release of this version
+    mason init --action you/mason@v1.2.3         pin a fork's release
+    mason init --action you/mason@<40 digits>    pin a commit, without asking the server
+    """
+    from app.onboarding.start import find_action, own_release, start, written_action
+    from app.settings import environment, read_settings
+
+    pinned = None if action or force else written_action(repository)
+    if pinned is None:
+        pinned = find_action(action or own_release(), read_settings().github_server_url, environment())
+    click.echo(start(repository, pinned, force=force))
 
 
 @main.command()

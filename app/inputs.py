@@ -123,6 +123,7 @@ def read_inputs(environ: Mapping[str, str]) -> Inputs:
     """The inputs as the runner hands them to a container: ``INPUT_<NAME>``, hyphens kept.
 
     Raises UsageError with a sentence that names the input, also for one that the command needs and that is missing.
+    ``MASON_DSN`` may name the backlog's Postgres in place of a Supabase project.
     """
     prefix = "INPUT_"
     given = {
@@ -131,7 +132,7 @@ def read_inputs(environ: Mapping[str, str]) -> Inputs:
         if name.startswith(prefix) and value.strip()
     }
     inputs = _parsed(Inputs, given, lambda place: f"The input {place.replace('_', '-')}")
-    _require(inputs)
+    _require(inputs, direct=bool(environ.get("MASON_DSN")))
     return inputs
 
 
@@ -157,11 +158,12 @@ def _parsed(model: type[Model], given: Mapping[str, str], name: Callable[[str], 
         raise UsageError(f"{name(place)}: {said[:1].lower()}{said[1:]}{shown}") from None
 
 
-def _require(inputs: Inputs) -> None:
-    """What each command cannot do without."""
+def _require(inputs: Inputs, *, direct: bool) -> None:
+    """What each command cannot do without. ``direct``: the backlog is a Postgres that is named elsewhere."""
     command = inputs.command
-    with_backlog = command in (ActionCommand.RUN, ActionCommand.PLAN, ActionCommand.FIX) or (
-        command is ActionCommand.FINISH and inputs.run_id is not None
+    with_backlog = not direct and (
+        command in (ActionCommand.RUN, ActionCommand.PLAN, ActionCommand.FIX)
+        or (command is ActionCommand.FINISH and inputs.run_id is not None)
     )
     needed = {
         "supabase-url": with_backlog and not inputs.supabase_url,

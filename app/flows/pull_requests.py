@@ -32,7 +32,7 @@ def validate_pull_request(ports: Ports, options: RunOptions, number: int, stop: 
     Raises UsageError when there is no such open pull request.
     """
     pull = open_pull_request(ports, number)
-    work = pull_request_work(ports, options, pull, stop)
+    work = pull_request_work(ports, options, pull, described(pull), stop)
     try:
         gate = final_gate(work, work.begin)
     except Settled as settled:
@@ -48,7 +48,7 @@ def fix_pull_request(ports: Ports, options: RunOptions, number: int, instruction
     """
     ports.forge.require_access()
     pull = open_pull_request(ports, number)
-    work = pull_request_work(ports, options, pull, stop)
+    work = pull_request_work(ports, options, pull, item_of(ports, pull), stop)
     refuse_what_is_not_ours(pull, work)
     asked = read_context(replace(work.item, prd=instructions))  # what the person names is in scope now
     work.context = replace(work.context, files=asked.files, target=asked.target)
@@ -98,14 +98,13 @@ def refuse_what_is_not_ours(pull: PullRequest, work: ItemWork) -> None:
         )
 
 
-def pull_request_work(ports: Ports, options: RunOptions, pull: PullRequest, stop: Stop) -> ItemWork:
+def pull_request_work(ports: Ports, options: RunOptions, pull: PullRequest, item: Item, stop: Stop) -> ItemWork:
     """The pull request's head as work on its item, judged by the base's policy; no claim, no row takes part."""
     base = ports.workspace.pin_base(pull.base_branch)
     head = ports.workspace.fetch_pull_request(pull.number)
     policy = adjusted(parse_policy(ports.workspace.read(base.commit, options.policy_path)), options)
     paths = ports.workspace.paths(base.commit)
     toolchain = detect(paths, lambda path: ports.workspace.read(base.commit, path), policy)
-    item = item_of(ports, pull)
     run = RunContext(
         id=uuid4(),
         ports=ports,
@@ -134,11 +133,14 @@ def pull_request_work(ports: Ports, options: RunOptions, pull: PullRequest, stop
 
 
 def item_of(ports: Ports, pull: PullRequest) -> Item:
-    """The item whose branch it is; a stranger's pull request is described by its own words."""
+    """The item whose branch it is, else the pull request as it describes itself."""
     owner = None if pull.fork else ports.backlog.branch_owner(pull.head_branch)
     found = ports.backlog.items([owner]) if owner else []
-    if found:
-        return found[0]
+    return found[0] if found else described(pull)
+
+
+def described(pull: PullRequest) -> Item:
+    """A pull request by its own words. Validating needs no more, and no backlog."""
     own_id = uuid5(NAMESPACE_URL, pull.url)
     return Item(id=own_id, title=pull.title or f"#{pull.number}", status=ItemStatus.COMPLETED, problem=pull.body)
 

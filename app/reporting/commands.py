@@ -38,7 +38,8 @@ def prop(text: str) -> str:
 def command(name: str, message: str = "", **properties: str | int) -> str:
     """One line, a command; properties that are empty or 0 are left out. Secrets leave the texts before."""
     given = ",".join(f"{key}={prop(str(value))}" for key, value in properties.items() if value)
-    return f"::{name}{' ' if given else ''}{given}::{data(message)}\n"
+    line = f"::{name}{' ' if given else ''}{given}::{data(message)}\n"
+    return line.replace(_OLD_COMMAND, "## [")
 
 
 def mask(secret: str) -> str:

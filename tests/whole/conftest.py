@@ -1,6 +1,6 @@
 """``project``: the sample repository with its own fresh database. ``make_project``: one with other files or checks.
 
-``turnstile``: where a check or an agent waits for the test.
+``turnstile``: where a check or an agent waits for the test. ``hosted``: the project on a GitHub of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.workspace.repositories import new_repository
+from tests.fakes.github import FakeGitHub
+from tests.unit.workspace.repositories import git, new_repository
+from tests.whole.hosted import NAME, Hosted
 from tests.whole.kit import FILES, Project, Turnstile, policy
 
 
@@ -39,3 +41,12 @@ def turnstile(tmp_path: Path) -> Iterator[Turnstile]:
     place = Turnstile(tmp_path)
     yield place
     place.close()
+
+
+@pytest.fixture
+def hosted(project: Project, tmp_path: Path) -> Iterator[Hosted]:
+    git(tmp_path, "clone", "-q", "--bare", str(project.repository), "app.git")
+    with FakeGitHub(tmp_path) as github:
+        there = github.repository(NAME, tmp_path / "app.git")
+        yield Hosted(project=project, github=github, there=there, token=github.token("actions"))
+        project.close()
