@@ -33,6 +33,11 @@ def refusal(status: int, headers: Mapping[str, str], said: str, *, doing: str, n
             f"the GitHub token may not {doing}: it lacks the permission {named}; grant it in the workflow's "
             "`permissions:`, or in the settings of the App or token"
         )
+    if status == 403 and "not permitted to create or approve pull requests" in said:
+        return MissingPermission(
+            f'GitHub Actions may not {doing}: switch on "Allow GitHub Actions to create and approve pull requests" in '
+            "the repository's settings (Actions, General), or use the token of an App"
+        )
     if status == 403 and "archived" in said.lower():
         return Refusal(f"GitHub refused to {doing}: the repository is archived", status=status, said=said)
     if 300 <= status < 400:

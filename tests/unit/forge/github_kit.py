@@ -1,10 +1,34 @@
-"""What the tests of the GitHub forge share: a clock of their own."""
+"""What the tests of the GitHub forge share: a clock, and a repository on the fake GitHub with work on it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+from app.domain.items import Item, ItemStatus
+from app.domain.policy import PullRequestPolicy
+from app.domain.results import CheckKind, CheckResult, CheckStatus, GateResult, Outcome, Verdict
+from app.domain.runs import Base
+from app.forge.github.forge import GithubForge, GithubOptions, github_forge
 from app.forge.github.limits import Pace
+from app.forge.github.tokens import PlainToken
+from app.ports.forge import Publication
+from app.workspace.remote import Remote
+from app.workspace.worktrees import GitWorkspace
+from tests.fakes.github import FakeGitHub
+from tests.fakes.github_api.repository import FakeRepository
+from tests.unit.workspace.repositories import ENVIRONMENT, git, new_repository
+
+NAME = "octo/engine"
+BRANCH = "mason/add-it"
+ITEM = UUID(int=1)
+RUN = UUID(int=2)
+FILES = {"a.txt": "one\n", "dir/b.txt": "two\n", "old.txt": "gone soon\n"}
 
 
 @dataclass
@@ -22,3 +46,71 @@ class Clock:
 
 def pace(clock: Clock, patience: float = 600.0) -> Pace:
     return Pace(patience=patience, clock=clock, sleep=clock.sleep, jitter=lambda: 1.0)
+
+
+@dataclass(kw_only=True)
+class World:
+    """A bare repository on the fake GitHub, and a workspace on a clone of it."""
+
+    directory: Path
+    github: FakeGitHub
+    repository: FakeRepository
+    clock: Clock = field(default_factory=Clock)
+    clones: int = 0
+
+    def workspace(self, token: str | None = None) -> GitWorkspace:
+        self.clones += 1
+        given = token or self.github.token()
+        remote = Remote(url=self.repository.clone_url, token=lambda: given)
+        run_directory = self.directory / f"run{self.clones}"
+        return GitWorkspace(
+            self.directory / "clone", run_directory, self.directory / "artifacts", ENVIRONMENT, remote=remote
+        )
+
+    def forge(self, workspace: GitWorkspace, *, token: str | None = None, **options: Any) -> GithubForge:
+        tokens = PlainToken(token or self.github.token(), lambda _: None)
+        given = {"patience": 600.0, "clock": self.clock, "sleep": self.clock.sleep, "timeout": 1} | options
+        return github_forge(GithubOptions(api_url=self.github.url, repository=NAME, tokens=tokens, **given), workspace)
+
+    def commit(self, workspace: GitWorkspace, files: dict[str, bytes | str | None], *, start: str | None = None) -> str:
+        """A commit of an item's work: path → content, None for a deleted file."""
+        begin = start or workspace.pin_base(None).commit
+        with workspace.tree(f"work{len(list(self.directory.iterdir()))}", begin) as tree:
+            for name, content in files.items():
+                place = tree.path / name
+                if content is None:
+                    place.unlink()
+                    continue
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content.encode() if isinstance(content, str) else content)
+            return workspace.commit(tree.snapshot(), begin, MESSAGE, datetime(2026, 1, 2, tzinfo=UTC))
+
+
+MESSAGE = "feat: add it\n\nSome words.\n\nMason-Approval: 0123abcd\n"
+
+
+@contextmanager
+def world(directory: Path) -> Iterator[World]:
+    new_repository(directory / "seed", FILES)
+    git(directory, "clone", "-q", "--bare", "seed", "engine.git")
+    git(directory, "clone", "-q", "engine.git", "clone")
+    with FakeGitHub(directory) as github:
+        yield World(directory=directory, github=github, repository=github.repository(NAME, directory / "engine.git"))
+
+
+def publication(commit: str, **changes: Any) -> Publication:
+    """A finished item's. ``policy`` and ``note`` as in `Publication`, anything else as in `Item`."""
+    given: dict[str, Any] = {key: changes.pop(key) for key in ("note", "policy", "run_id") if key in changes}
+    item: dict[str, Any] = {
+        "id": ITEM,
+        "title": "Add it",
+        "status": ItemStatus.IN_PROGRESS,
+        "problem": "It is missing.",
+    }
+    check = CheckResult(kind=CheckKind.TEST, status=CheckStatus.PASS, command="pytest -q", seconds=1.5)
+    return Publication(
+        **({"run_id": RUN, "policy": PullRequestPolicy()} | given),
+        item=Item(**(item | changes)),
+        base=Base(commit="b" * 40, branch="main"),
+        outcome=Outcome(verdict=Verdict.COMPLETED, branch=BRANCH, commit=commit, gate=GateResult(checks=(check,))),
+    )
