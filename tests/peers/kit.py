@@ -17,10 +17,10 @@ INSTALL_LIMIT = 300.0
 """Seconds for an installation; it takes a few."""
 
 
-def install_packages(place: Path) -> Path:
+def install_packages(place: Path, manifest: Path = HERE) -> Path:
     """Install what package.json pins in ``place``; its ``node_modules``."""
     for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copy(HERE / name, place)
+        shutil.copy(manifest / name, place)
     words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     done = subprocess.run(words, cwd=place, capture_output=True, text=True, timeout=INSTALL_LIMIT, check=False)
     assert done.returncode == 0, f"npm ci failed:\n{done.stdout}{done.stderr}"

@@ -89,9 +89,8 @@ class Bare:
         """The full id of an object of that kind; None when there is none."""
         if name.startswith("-") or not name or "\0" in name:
             return None
-        code, found = self.run(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{{kind}}}", check=False
-        )
+        words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{{kind}}}")
+        code, found = self.run(*words, check=False)
         return found.decode().strip() if code == 0 else None
 
     def has(self, sha: str, kind: str) -> bool:

@@ -112,12 +112,9 @@ class GitHttp:
             "uploadpack.allowReachableSHA1InWant": "true",
             "gc.auto": "0",
         }
-        numbered = enumerate(settings.items())
-        config = {
-            f"GIT_CONFIG_{part}_{n}": text
-            for n, pair in numbered
-            for part, text in zip(("KEY", "VALUE"), pair, strict=True)
-        }
+        config = {}
+        for number, (name, value) in enumerate(settings.items()):
+            config |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
         limited = actor.app is not None and not actor.may(("workflows=write",))
         return {
             **ENVIRONMENT,

@@ -187,7 +187,7 @@ def simple(repository: FakeRepository, pull: Pull) -> Shape:
         "assignee": None,
         "assignees": [],
         "requested_reviewers": [shapes.user(hub, hub.user(name)) for name in pull.reviewers],
-        "requested_teams": [_team(repository, name) for name in pull.teams],
+        "requested_teams": [{**_team(repository, name), "parent": None} for name in pull.teams],
         "head": _end(repository, pull.branch, pull.head_sha, pull.head_repository),
         "base": _end(repository, pull.base, pull.base_sha, repository.full_name),
         "_links": {name: {"href": address} for name, address in links.items()},
@@ -203,6 +203,7 @@ def full(repository: FakeRepository, pull: Pull) -> Shape:
     files = repository.git.changed_files(base, pull.head_sha)
     return {
         **simple(repository, pull),
+        "requested_teams": [_team(repository, name) for name in pull.teams],
         "merged": pull.merged,
         "mergeable": None if pull.merged else True,
         "mergeable_state": "unknown" if pull.merged else "clean",
@@ -304,5 +305,4 @@ def _team(repository: FakeRepository, slug: str) -> Shape:
         "repositories_url": f"{url}/repos",
         "type": "organization",
         "organization_id": repository.owner.id,
-        "parent": None,
     }

@@ -10,7 +10,7 @@ from tests.fakes.github_api.routes import Ask, Refused, not_found, route
 
 @route("GET /repos/{owner}/{repo}")
 def get_repository(ask: Ask) -> tuple[int, Any]:
-    return 200, shapes.repository(ask.repository, ask.actor)
+    return 200, shapes.full_repository(ask.repository, ask.actor)
 
 
 @route("GET /repos/{owner}/{repo}/branches/{branch}", "contents=read")

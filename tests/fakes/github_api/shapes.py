@@ -136,10 +136,19 @@ def installation(hub: Hub, known: Installation) -> Shape:
     }
 
 
-def repository(known: FakeRepository, actor: Actor | None = None) -> Shape:
+def full_repository(known: FakeRepository, actor: Actor) -> Shape:
+    """As on its own."""
+    shape = {**repository(known), "subscribers_count": 0, "network_count": 0}
+    if not actor.anonymous:
+        shape["permissions"] = _permissions(known, actor)
+    return shape
+
+
+def repository(known: FakeRepository) -> Shape:
+    """As part of something else."""
     hub = known.hub
     counts = ("forks", "forks_count", "stargazers_count", "watchers", "watchers_count", "size")
-    shape = {
+    return {
         "id": known.id,
         "node_id": node("Repository", known.id),
         "name": known.name,
@@ -163,7 +172,7 @@ def repository(known: FakeRepository, actor: Actor | None = None) -> Shape:
         "topics": [],
         **{f"{name}_url": known.url + path for name, path in _REPOSITORY_URLS.items()},
         "notifications_url": f"{known.url}/notifications{{?since,all,participating}}",
-        **dict.fromkeys((*counts, "subscribers_count", "network_count"), 0),
+        **dict.fromkeys(counts, 0),
         "open_issues": _open(known),
         "open_issues_count": _open(known),
         "default_branch": known.default_branch,
@@ -175,9 +184,6 @@ def repository(known: FakeRepository, actor: Actor | None = None) -> Shape:
         "created_at": known.created_at,
         "updated_at": known.created_at,
     }
-    if actor is not None and not actor.anonymous:
-        shape["permissions"] = _permissions(known, actor)
-    return shape
 
 
 def forked_repository(known: FakeRepository, full_name: str) -> Shape:
