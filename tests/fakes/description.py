@@ -183,10 +183,6 @@ class Violations:
         self.found += [Violation(call=request.call, direction=direction, message=each) for each in problems]
 
 
-FORMATS = FormatChecker(formats=())
-
-
-@FORMATS.checks("uri")
 def _is_uri(value: object) -> bool:
     if not isinstance(value, str):
         return True
@@ -194,7 +190,6 @@ def _is_uri(value: object) -> bool:
     return bool(parts.scheme and parts.netloc) and value.isascii() and not re.search(r"[\s<>\"]", value)
 
 
-@FORMATS.checks("date-time")
 def _is_date_time(value: object) -> bool:
     if not isinstance(value, str):
         return True
@@ -202,6 +197,11 @@ def _is_date_time(value: object) -> bool:
         return "T" in value and datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
         return False
+
+
+FORMATS = FormatChecker(formats=())
+FORMATS.checks("uri")(_is_uri)
+FORMATS.checks("date-time")(_is_date_time)
 
 
 @lru_cache(maxsize=1)

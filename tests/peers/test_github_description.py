@@ -108,7 +108,13 @@ def _pulls(world: World) -> None:
     assert world.here("POST", "/pulls", {**opened, "head": "none"}).status_code == 422
     reader = world.github.token("app", permissions={"pull_requests": "read"})
     assert world.here("POST", "/pulls", {**opened, "body": "Text"}, token=reader).status_code == 403
-    query = {"state": "all", "head": "octo:topic", "base": "main", "sort": "updated", "direction": "desc"}
+    query: dict[str, Any] = {
+        "state": "all",
+        "head": "octo:topic",
+        "base": "main",
+        "sort": "updated",
+        "direction": "desc",
+    }
     assert pull.number in [each["number"] for each in world.here("GET", "/pulls", **query).json()]
     assert world.here("GET", "/pulls", per_page=1, page=2).headers["link"].count("rel=") == 4
     assert world.here("GET", f"/pulls/{pull.number}/files").json()[1]["status"] == "renamed"
@@ -157,7 +163,12 @@ def _checks(world: World) -> None:
     assert world.here("PATCH", f"/check-runs/{number}", {"status": "in_progress"}).json()["conclusion"] is None
     for path in (f"/check-runs/{number}", f"/check-runs/{number}/annotations"):
         assert world.here("GET", path).status_code == 200
-    query = {"check_name": "mason / lint", "filter": "all", "app_id": world.github.app.id, "status": "in_progress"}
+    query: dict[str, Any] = {
+        "check_name": "mason / lint",
+        "filter": "all",
+        "app_id": world.github.app.id,
+        "status": "in_progress",
+    }
     assert world.here("GET", "/commits/topic/check-runs", **query).json()["total_count"] == 1
     assert world.here("POST", "/check-runs", {"name": "x", "head_sha": "0" * 40}).status_code == 422
     person, actions = world.github.token("user"), world.github.token("actions")

@@ -7,6 +7,7 @@ import binascii
 import time
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from tests.fakes.github_api import shapes
 from tests.fakes.github_api.bare import ZERO, NoSuchObject, Signature, now_text
@@ -186,7 +187,7 @@ def _tree(repository: FakeRepository, sha: str) -> Shape:
 
 def _ref(repository: FakeRepository, ref: str, sha: str) -> Shape:
     target = {"type": "commit", "sha": sha, "url": f"{repository.url}/git/commits/{sha}"}
-    url = f"{repository.url}/git/{shapes.quote(ref)}"
+    url = f"{repository.url}/git/{quote(ref)}"
     return {"ref": ref, "node_id": shapes.node("Ref", ref), "url": url, "object": target}
 
 

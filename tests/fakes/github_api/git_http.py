@@ -112,7 +112,7 @@ class GitHttp:
             "uploadpack.allowReachableSHA1InWant": "true",
             "gc.auto": "0",
         }
-        config = {}
+        config: dict[str, str] = {}
         for number, (name, value) in enumerate(settings.items()):
             config |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
         limited = actor.app is not None and not actor.may(("workflows=write",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from tests.fakes.github_api import shapes
 from tests.fakes.github_api.records import Comment, Issue, Label, Reaction
@@ -53,7 +54,7 @@ def add_labels(ask: Ask) -> tuple[int, Any]:
     given = ask.body if isinstance(ask.body, list) else ask.fields.get("labels")
     if not isinstance(given, list) or not given:
         raise invalid("Label", "labels", "missing_field")
-    names = [each.get("name") if isinstance(each, dict) else each for each in given]
+    names: list[Any] = [each.get("name") if isinstance(each, dict) else each for each in given]
     if not all(isinstance(name, str) and name for name in names):
         raise invalid("Label", "name", "invalid")
     for name in names:
@@ -118,7 +119,7 @@ def label_shape(repository: FakeRepository, name: str) -> Shape:
     return {
         "id": label.id,
         "node_id": shapes.node("Label", label.id),
-        "url": f"{repository.url}/labels/{shapes.quote(label.name)}",
+        "url": f"{repository.url}/labels/{quote(label.name)}",
         "name": label.name,
         "description": label.description,
         "color": label.color,

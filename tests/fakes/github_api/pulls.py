@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from tests.fakes.github_api import shapes
 from tests.fakes.github_api.issues import label_shape
@@ -101,7 +102,7 @@ def list_files(ask: Ask) -> tuple[int, Any]:
     files = repository.git.changed_files(_base_of_diff(repository, pull), pull.head_sha)[:MOST_FILES]
     shown = []
     for each in ask.page(files):
-        blob = f"{repository.html_url}/blob/{pull.head_sha}/{shapes.quote(each.path)}"
+        blob = f"{repository.html_url}/blob/{pull.head_sha}/{quote(each.path)}"
         shape = {
             "sha": each.blob,
             "filename": each.path,
@@ -111,7 +112,7 @@ def list_files(ask: Ask) -> tuple[int, Any]:
             "changes": each.additions + each.deletions,
             "blob_url": blob,
             "raw_url": blob.replace("/blob/", "/raw/"),
-            "contents_url": f"{repository.url}/contents/{shapes.quote(each.path)}?ref={pull.head_sha}",
+            "contents_url": f"{repository.url}/contents/{quote(each.path)}?ref={pull.head_sha}",
         }
         shown.append(shape | ({"previous_filename": each.before} if each.before else {}))
     return 200, shown
