@@ -56,12 +56,14 @@ COPY entrypoint.py /opt/mason/entrypoint.py
 # Version files of a repository decide which Node, Python, Go and Rust its commands get: these names stand in front of
 # the image's own programs, and mise installs what is missing into the home of whoever calls. Only version files count.
 # A tree's mise.toml or .tool-versions is not read: it could set variables, run hooks, and put programs onto the PATH of
-# the very checks that judge the tree. Mason itself never calls these names. (Single quotes: the script expands them.)
+# the very checks that judge the tree. Mason itself never calls these names. (The first variable says which directory to
+# skip when the image's own program is meant. Single quotes: the script expands them.)
 # hadolint ignore=SC2016
 RUN mkdir -p mise/bin mise/shims \
  && mv mise/mise mise/bin/mise \
  && printf '%s\n' '#!/bin/sh' \
-      'export MISE_SHIMS_DIR=/opt/mise/shims MISE_OVERRIDE_CONFIG_FILENAMES=none MISE_OVERRIDE_TOOL_VERSIONS_FILENAMES=none' \
+      'export MISE_SYSTEM_SHIMS_DIR=/opt/mise/shims' \
+      'export MISE_OVERRIDE_CONFIG_FILENAMES=none MISE_OVERRIDE_TOOL_VERSIONS_FILENAMES=none' \
       'exec "/opt/mise/bin/${0##*/}" "$@"' > mise/shim \
  && chmod 755 mise/shim \
  && for name in node npm npx corepack python python3 pip pip3 go gofmt cargo rustc rustdoc rustfmt rustup \
@@ -85,7 +87,8 @@ ARG PACKAGES="gcc libc6-dev make"
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
       ca-certificates git python-is-python3 python3 python3-venv tini util-linux ${PACKAGES} \
- && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log /var/cache/debconf/*-old
+ && apt-get clean \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log /var/cache/debconf/*-old
 
 # The users of agents and checks. Their homes are given by the environment of each command.
 RUN for id in $(seq 61000 61511); do \
