@@ -33,6 +33,9 @@ Direction = Literal["request", "response"]
 ERRORS = {"basic-error", "validation-error", "validation-error-simple"}
 """Shapes of refusals, which GitHub sends with fields that they do not name."""
 
+REDIRECTIONS = (301, 307)
+"""What any endpoint may answer for a repository that was renamed."""
+
 NOT_API = ("/_apis/",)
 """What the fake serves besides the REST API; git's requests have routes of their own."""
 
@@ -91,6 +94,8 @@ class Description:
         if operation is None:
             return
         described = operation["responses"].get(str(answer.status))
+        if described is None and answer.status in REDIRECTIONS:
+            return
         if described is None and answer.status < 400:
             yield f"the description knows no status {answer.status}"
             return

@@ -12,13 +12,14 @@ GitHub's shapes, which tests/peers checks against GitHub's own description. Endp
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.fakes.faults import Answer
 from tests.fakes.github_api import actions, apps, checks, git_data, issues, pulls, repositories
-from tests.fakes.github_api.actors import NOBODY, Actor, Kind, accepted, authorise
+from tests.fakes.github_api.actors import NOBODY, Actor, accepted, authorise
 from tests.fakes.github_api.git_http import GitHttp, git_request
 from tests.fakes.github_api.hub import Hub
 from tests.fakes.github_api.oidc import Oidc
@@ -31,6 +32,7 @@ __all__ = ["FakeGitHub", "FakeRepository"]
 
 ENDPOINTS = (actions, apps, checks, git_data, issues, pulls, repositories)
 PREFIX = "/api/v3"
+_BY_NUMBER = re.compile(r"/repositories/(\d+)(/.*)?")
 
 
 class FakeGitHub(LoopbackServer):
@@ -44,6 +46,7 @@ class FakeGitHub(LoopbackServer):
     ) -> None:
         super().__init__(observer)
         self.hub = Hub(self.server_url, clock)
+        self.token = self.hub.token
         self.oidc = Oidc(self.server_url)
         self._git = GitHttp(self.hub, directory / "fake-github-hooks")
 
@@ -76,36 +79,12 @@ class FakeGitHub(LoopbackServer):
             self.oidc.claims |= {"repository": full_name, "repository_id": str(made.id)}
             return made
 
-    def token(
-        self,
-        kind: Kind = "app",
-        *,
-        permissions: dict[str, str] | None = None,
-        scopes: tuple[str, ...] | None = None,
-        repositories: tuple[str, ...] | None = None,
-        app: App | None = None,
-        login: str = "ada",
-        life: float | None = None,
-    ) -> str:
-        """See `Hub.token`."""
-        return self.hub.token(
-            kind,
-            permissions=permissions,
-            scopes=scopes,
-            repositories=repositories,
-            app=app,
-            login=login,
-            life=life,
-        )
-
     def describe(self, incoming: Incoming) -> Described:
-        path = _path(incoming)
         actor = self._actor(incoming)
-        request = git_request(incoming)
-        if request:
-            _, service = request
-            path, writing = incoming.path, incoming.path.endswith("/git-receive-pack")
-            return Described(path=path, route=f"git {service}", actor=actor.login, write=writing)
+        if request := git_request(incoming):
+            writing = incoming.path.endswith("/git-receive-pack")
+            return Described(path=incoming.path, route=f"git {request[1]}", actor=actor.login, write=writing)
+        path = self._path(incoming)
         found = match(incoming.method, path)
         route = found[0].template if found else ""
         return Described(path=path, route=route, actor=actor.login, write=incoming.method not in ("GET", "HEAD"))
@@ -127,14 +106,14 @@ class FakeGitHub(LoopbackServer):
 
     def _api(self, incoming: Incoming) -> Answer:
         actor = self.hub.tokens.actor(incoming.headers.get("authorization"))
-        path = _path(incoming)
+        path = self._path(incoming)
         found = match(incoming.method, path)
         if found is None:
             raise not_found()
         route, args = found
+        if moved := self._moved(route, args, path):
+            return moved
         repository = self._repository(args)
-        if isinstance(repository, Answer):
-            return repository
         self._authorise(route, actor, repository)
         if incoming.body and incoming.json is None:
             raise Refused(400, "Problems parsing JSON")
@@ -152,19 +131,33 @@ class FakeGitHub(LoopbackServer):
         status, value = route.endpoint(ask)
         return json_answer(status, value, {**_scopes(route, actor), **ask.headers})
 
-    def _repository(self, args: dict[str, str]) -> FakeRepository | Answer | None:
-        """The repository that a path names; a redirection for one that moved. Raises Refused (404)."""
+    def _repository(self, args: dict[str, str]) -> FakeRepository | None:
+        """The repository that a path names. Raises Refused (404)."""
         if "owner" not in args:
             return None
-        full_name = f"{args['owner']}/{args['repo']}".lower()
-        if moved := self.hub.moved.get(full_name):
-            url = f"{self.hub.url}/repositories/{self.hub.repositories[moved.lower()].id}"
-            body = {"message": "Moved Permanently", "url": url, "documentation_url": "https://docs.github.com/rest"}
-            return json_answer(301, body, {"Location": url})
-        repository = self.hub.repositories.get(full_name)
+        repository = self.hub.repositories.get(f"{args['owner']}/{args['repo']}".lower())
         if repository is None:
             raise not_found()
         return repository
+
+    def _moved(self, route: Route, args: dict[str, str], path: str) -> Answer | None:
+        """A redirection, for a repository that was renamed: to the address by number."""
+        full_name = f"{args.get('owner')}/{args.get('repo')}"
+        now = self.hub.moved.get(full_name.lower())
+        if now is None:
+            return None
+        number = self.hub.repositories[now.lower()].id
+        url = f"{self.hub.url}/repositories/{number}{path[len(f'/repos/{full_name}') :]}"
+        body = {"message": "Moved Permanently", "url": url, "documentation_url": "https://docs.github.com/rest"}
+        return json_answer(307 if route.write else 301, body, {"Location": url})
+
+    def _path(self, incoming: Incoming) -> str:
+        """The path without the API's prefix, and with the name of a repository that is addressed by number."""
+        path = incoming.path.removeprefix(PREFIX) or "/"
+        if found := _BY_NUMBER.fullmatch(path):
+            named = [each.full_name for each in list(self.hub.repositories.values()) if each.id == int(found[1])]
+            return f"/repos/{named[0]}{found[2] or ''}" if named else path
+        return path
 
     def _authorise(self, route: Route, actor: Actor, repository: FakeRepository | None) -> None:
         authorise(
@@ -193,10 +186,6 @@ class FakeGitHub(LoopbackServer):
             "X-RateLimit-Reset": str(int(self.hub.clock()) + 3600),
             "X-RateLimit-Resource": "core",
         }
-
-
-def _path(incoming: Incoming) -> str:
-    return incoming.path.removeprefix(PREFIX) or "/"
 
 
 def _scopes(route: Route, actor: Actor) -> dict[str, str]:

@@ -404,9 +404,13 @@ def test_repository__archived_renamed_and_unknown(github: FakeGitHub, repository
     repository.archive()
     assert call(github, "GET", "").json()["archived"] is True
     assert "archived" in said(call(github, "POST", "/labels", {"name": "x"}))[1]
-    repository.rename("octo/new")
-    assert call(github, "GET", "").status_code == 301
     assert httpx.get(f"{github.url}/repos/octo/none").status_code == 404
+    repository.rename("octo/new")
+    assert call(github, "POST", "/labels", {"name": "x"}).status_code == 307
+    assert call(github, "GET", "").status_code == 301
+    followed = httpx.get(repository.url.replace("new", "app") + "/labels", follow_redirects=True)
+    assert (followed.json(), followed.url.path) == ([], f"/api/v3/repositories/{repository.id}/labels")
+    # Also without the prefix of an Enterprise server.
     assert httpx.get(f"{github.server_url}/repos/octo/new").json()["full_name"] == "octo/new"
 
 
@@ -474,7 +478,7 @@ def test_faults__lost_answers(github: FakeGitHub, repository: FakeRepository, fa
 
 def test_faults__of_git(github: FakeGitHub, repository: FakeRepository, clone: Clone) -> None:
     clone.commit("mason/item", {"a.txt": "a"})
-    github.fail("POST git git-receive-pack", when="after")
+    github.fail("POST git receive-pack", when="after")
     assert "500" in clone.push(github.token("app"), "mason/item")
     assert "mason/item" in repository.branches
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.fakes.github_api import shapes
+from tests.fakes.github_api.pull_shapes import minimal
 from tests.fakes.github_api.records import App, CheckRun, Pull
 from tests.fakes.github_api.repository import FakeRepository
 from tests.fakes.github_api.routes import Ask, Refused, not_found, route
@@ -103,7 +104,7 @@ def check_run(repository: FakeRepository, run: CheckRun) -> Shape:
         "name": run.name,
         "check_suite": {"id": run.suite},
         "app": shapes.app(hub, run.app),
-        "pull_requests": [_minimal(repository, pull) for pull in pulls if pull.head_sha == run.head_sha],
+        "pull_requests": [minimal(repository, pull) for pull in pulls if pull.head_sha == run.head_sha],
     }
 
 
@@ -194,14 +195,3 @@ def _run(ask: Ask) -> CheckRun:
         if run.id == number:
             return run
     raise not_found()
-
-
-def _minimal(repository: FakeRepository, pull: Pull) -> Shape:
-    where = {"id": repository.id, "url": repository.url, "name": repository.name}
-    return {
-        "id": pull.id,
-        "number": pull.number,
-        "url": f"{repository.url}/pulls/{pull.number}",
-        "head": {"ref": pull.branch, "sha": pull.head_sha, "repo": where},
-        "base": {"ref": pull.base, "sha": pull.base_sha, "repo": where},
-    }

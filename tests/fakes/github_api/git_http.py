@@ -45,12 +45,12 @@ _POST_RECEIVE_HOOK = '#!/bin/sh\ncat >>"$FAKE_PUSHED"\n'
 
 
 def git_request(incoming: Incoming) -> tuple[str, str] | None:
-    """Repository and service of a request of git's, None for any other."""
+    """Repository and service (``upload-pack``, ``receive-pack``) of a request of git's, None for any other."""
     found = _PATH.fullmatch(incoming.path)
     if not found:
         return None
     service = incoming.fields.get("service", "") if found[2] == "/info/refs" else found[2].removeprefix("/")
-    return found[1], service
+    return found[1], service.removeprefix("git-")
 
 
 class GitHttp:
@@ -73,7 +73,7 @@ class GitHttp:
         except Refused:
             return _unauthorised()
         repository = self._hub.repositories.get(self._hub.moved.get(full_name.lower(), full_name).lower())
-        refusal = _refusal(repository, actor, writing=service == "git-receive-pack")
+        refusal = _refusal(repository, actor, writing=service == "receive-pack")
         if refusal or repository is None:
             return refusal or _said(404, "Repository not found.")
         return self._backend(repository, actor, incoming)

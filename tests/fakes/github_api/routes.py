@@ -97,7 +97,7 @@ class Ask:
         size = min(100, max(1, _integer(self.query.get("per_page"), 30)))
         page = max(1, _integer(self.query.get("page"), 1))
         last = max(1, -(-len(items) // size))
-        links = {}
+        links: dict[str, int] = {}
         if page < last:
             links |= {"next": page + 1, "last": last}
         if page > 1:
