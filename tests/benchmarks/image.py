@@ -4,8 +4,8 @@
     python -m tests.benchmarks.image
 
 No registry and no daemon is needed: a fresh Debian stands in for the base image (with its documentation, which the
-published one lacks), and the steps of the Dockerfile run in it as they are. It has to be run by root. What this machine's
-pip and npm are told (certificates, an index) counts in the build too, mounted and not copied.
+published one lacks), and the steps of the Dockerfile run in it as they are. It has to be run by root. What this
+machine's pip and npm are told (certificates, an index) counts in the build too, mounted and not copied.
 """
 
 from __future__ import annotations
