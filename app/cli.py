@@ -66,13 +66,17 @@ def main(verbose: bool) -> None:
 @click.option("--max-parallel", type=click.IntRange(1, 64), default=2, show_default=True, help="Items side by side.")
 @click.option("--agent", type=click.Choice(["patch", "command"]), help="Who edits the files.  [default: patch]")
 @click.option("--agent-command", metavar="COMMAND", help="The program of --agent command; it gets the prompt on stdin.")
+@click.option("--model", help="The agent's model, by its provider's name; the command agent gets it as $MASON_MODEL.")
+@click.option("--draft", is_flag=True, help="Open pull requests as drafts.")
+@click.option("--sign-commits", is_flag=True, help="Make commits through GitHub's API, which signs them.")
+@click.option("--max-cost-usd", type=click.FloatRange(min=0, min_open=True), help="The most one item may cost.")
 @click.option("--generate-prd", is_flag=True, help="Let the agent write a PRD for items that have none.")
 @click.option("--base", metavar="BRANCH", help="Start from this branch.  [default: the repository's default branch]")
 @click.option("--dsn", metavar="DSN", help="The backlog's Postgres.  [default: $MASON_DSN, else an embedded one]")
 @click.option("--repository", type=DIRECTORY, default=".", help="The repository.  [default: the current directory]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Take approved items to branches whose checks pass.
+    """Take approved items to branches whose checks pass; with a GitHub token, to pull requests.
 
     Each item is worked on in a tree of its own: your checkout is never touched. What fails its checks after five fix
     iterations gets no branch; the work is kept and a follow-up item tells you what was tried. Ctrl-C gives every item

@@ -119,8 +119,11 @@ def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, 
         raise UsageError(f"--agent-command cannot be read: {problem}") from problem
     if name not in ADAPTERS:
         raise UsageError(f"There is no agent “{name}”; choose one of {', '.join(sorted(ADAPTERS))}")
-    pass_env = tuple(settings.pass_env.split())
-    return ADAPTERS[name](AgentOptions(environ=environ, command=words, pass_env=pass_env, scratch=scratch))
+    key = settings.anthropic_api_key
+    given = {"ANTHROPIC_API_KEY": key.get_secret_value() if key else None, "MASON_MODEL": request.model}
+    own = {variable: value for variable, value in given.items() if value}
+    pass_env = (*settings.pass_env.split(), *own)
+    return ADAPTERS[name](AgentOptions(environ={**environ, **own}, command=words, pass_env=pass_env, scratch=scratch))
 
 
 def make_gate(
