@@ -82,8 +82,8 @@ class Client:
             self._wait_for_turn(verb)
             try:
                 return self._once(verb, path, adapter, doing=doing, body=body, params=params, needs=needs)
-            except Later as later:
-                lost = lost or not later.limited
+            except Later:
+                lost = True  # also after a limit: who says so may be a proxy, after the effect
                 raise
 
         return self._pace.insist(attempt)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from app.domain.check_runs import CheckRun, Conclusion, Subject
 from app.domain.items import Item, ItemStatus
 from app.domain.policy import PullRequestPolicy
 from app.domain.results import CheckKind, CheckResult, CheckStatus, GateResult, Outcome, Verdict
@@ -17,7 +18,7 @@ from app.domain.runs import Base
 from app.forge.github.forge import GithubForge, GithubOptions, github_forge
 from app.forge.github.limits import Pace
 from app.forge.github.tokens import PlainToken
-from app.ports.forge import Publication
+from app.ports.forge import Forge, Publication
 from app.workspace.remote import Remote
 from app.workspace.worktrees import GitWorkspace
 from tests.fakes.github import FakeGitHub
@@ -99,7 +100,10 @@ def world(directory: Path) -> Iterator[World]:
 
 
 def publication(commit: str, **changes: Any) -> Publication:
-    """A finished item's. ``policy`` and ``note`` as in `Publication`, anything else as in `Item`."""
+    """A finished item's. ``branch`` as in `Outcome`; ``note``, ``policy`` and ``run_id`` as in `Publication`; anything
+    else as in `Item`.
+    """
+    branch = changes.pop("branch", BRANCH)
     given: dict[str, Any] = {key: changes.pop(key) for key in ("note", "policy", "run_id") if key in changes}
     item: dict[str, Any] = {
         "id": ITEM,
@@ -112,5 +116,32 @@ def publication(commit: str, **changes: Any) -> Publication:
         **({"run_id": RUN, "policy": PullRequestPolicy()} | given),
         item=Item(**(item | changes)),
         base=Base(commit="b" * 40, branch="main"),
-        outcome=Outcome(verdict=Verdict.COMPLETED, branch=BRANCH, commit=commit, gate=GateResult(checks=(check,))),
+        outcome=Outcome(verdict=Verdict.COMPLETED, branch=branch, commit=commit, gate=GateResult(checks=(check,))),
     )
+
+
+CHECKS = tuple(f"mason / {name}" for name in ("validator", "typecheck", "lint", "build", "tests"))
+
+
+def publish_with_checks(forge: Forge, finished: Publication) -> None:
+    """All that one item does at a forge: access, branch, pull request, five check runs."""
+    forge.require_access()
+    published = forge.publish(finished)
+    if forge.check_runs is None:
+        return
+    assert published.pull_request
+    subject = Subject(run_id=finished.run_id, item_id=finished.item.id, pull_request=published.pull_request.number)
+    for name in CHECKS:
+        check = CheckRun(name=name, commit=published.commit, subject=subject, title="Passed", summary="It passed.")
+        forge.check_runs.start(replace(check, conclusion=Conclusion.SUCCESS))
+
+
+def assert_one_of_each(repository: FakeRepository, branch: str, where: str) -> None:
+    """One branch, one open pull request with one section, five completed check runs."""
+    tip = repository.branches[branch]
+    (pull,) = [pull for pull in repository.pulls if pull.branch == branch]
+    checks = [run for run in repository.check_runs if run.head_sha == tip]
+    assert (pull.state, pull.head_sha, pull.labels) == ("open", tip, ["mason"]), where
+    assert (pull.body or "").count("<!-- mason:begin") == 1, where
+    assert sorted(run.name for run in checks) == sorted(CHECKS) and all(run.completed for run in checks), where
+    assert [push.new for push in repository.pushes if push.ref == f"refs/heads/{branch}"] == [tip], where
