@@ -34,12 +34,21 @@ class Client:
     ``timeout`` is in seconds, for connecting and for every read. ``calls`` counts requests by HTTP verb.
     """
 
-    def __init__(self, api_url: str, tokens: Tokens, *, pace: Pace, writes_per_minute: int, timeout: int = 30) -> None:
+    def __init__(
+        self,
+        api_url: str,
+        tokens: Tokens,
+        *,
+        pace: Pace,
+        writes_per_minute: int,
+        spread: bool = False,
+        timeout: int = 30,
+    ) -> None:
         self._api_url = secure_url(api_url, "GitHub's API")
         self._tokens = tokens
         self._timeout = timeout
         self._pace = pace
-        self._limits = Limits(writes_per_minute, pace.clock)
+        self._limits = Limits(writes_per_minute, pace.clock, spread=spread)
         self._lock = threading.Lock()
         self.calls: Counter[str] = Counter()
 

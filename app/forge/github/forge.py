@@ -25,7 +25,8 @@ WRITES_PER_MINUTE = 72
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GithubOptions:
     """``api_url``: ``https://api.github.com``, or an Enterprise server's ``https://<host>/api/v3``. ``repository``:
-    ``owner/name``. ``writes_per_minute``: this process's share of GitHub's 80. ``buttons``: check runs carry Retry,
+    ``owner/name``. ``writes_per_minute``: this process's share of GitHub's 80, ``spread`` evenly where other processes
+    come after it (see `Limits`). ``buttons``: check runs carry Retry,
     Fix and Cancel, which need Mason's web app. ``timeout``: seconds of one connection or read; ``patience``: seconds
     of one call with all its repetitions.
     """
@@ -34,6 +35,7 @@ class GithubOptions:
     repository: str
     tokens: Tokens
     writes_per_minute: int = WRITES_PER_MINUTE
+    spread: bool = False
     sign_commits: bool = False
     buttons: bool = False
     details_url: str = ""
@@ -109,6 +111,7 @@ def github_forge(options: GithubOptions, workspace: Workspace) -> GithubForge:
         options.tokens,
         pace=Pace(patience=options.patience, clock=options.clock, sleep=options.sleep),
         writes_per_minute=options.writes_per_minute,
+        spread=options.spread,
         timeout=options.timeout,
     )
     signed = SignedCommits(client, options.repository, workspace)

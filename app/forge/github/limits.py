@@ -82,10 +82,15 @@ class Pace:
 
 
 class Limits:
-    """The writes of this process, and a pause that GitHub asked for; from any thread."""
+    """The writes of this process, and a pause that GitHub asked for; from any thread.
 
-    def __init__(self, writes_per_minute: int, clock: Callable[[], float]) -> None:
+    ``spread``: writes are kept apart evenly, from the first one on. A job of a matrix needs that: the next one in its
+    place is a new process, which knows nothing of the minute before.
+    """
+
+    def __init__(self, writes_per_minute: int, clock: Callable[[], float], *, spread: bool = False) -> None:
         self._a_minute = writes_per_minute
+        self._apart = 60.0 / writes_per_minute if spread else 0.0
         self._clock = clock
         self._writes: deque[float] = deque()
         self._paused_until = 0.0
@@ -98,6 +103,8 @@ class Limits:
             at = now
             if len(self._writes) >= self._a_minute:
                 at = max(now, self._writes[-self._a_minute] + 60.0)
+            if self._writes:
+                at = max(at, self._writes[-1] + self._apart)
             self._writes.append(at)
             return at - now
 
