@@ -16,6 +16,7 @@ from app.settings import Settings, environment
 from app.wiring.requests import RunRequest, Surface
 from app.workspace.remote import Remote, empty_repository
 from app.workspace.source import Source
+from app.workspace.user_pool import UserPool
 from app.workspace.worktrees import GitWorkspace
 
 
@@ -62,18 +63,20 @@ def open_workspace(
     run_directory: Path,
     state: Path,
     environ: Mapping[str, str],
+    users: UserPool | None,
 ) -> GitWorkspace:
     """The workspace over the user's repository; with a forge, over its remote, whatever is checked out here."""
     surface = request.surface
     artifacts = surface.job.workspace / "mason-artifacts" if surface else state / "artifacts"
     if tokens is None:
-        return GitWorkspace(request.repository, run_directory, artifacts, environ)
+        return GitWorkspace(request.repository, run_directory, artifacts, environ, users=users)
     if surface:
         url = surface.job.remote_url
         source = checked_out(request.repository, environ) or empty_repository(run_directory / "origin.git", environ)
     else:
         url, source = f"{settings.github_server_url}/{origin_name(request.repository)}.git", request.repository
-    return GitWorkspace(source, run_directory, artifacts, environ, remote=Remote(url=url, token=tokens.token))
+    remote = Remote(url=url, token=tokens.token)
+    return GitWorkspace(source, run_directory, artifacts, environ, remote=remote, users=users)
 
 
 def checked_out(repository: Path, environ: Mapping[str, str]) -> Path | None:
@@ -97,6 +100,7 @@ def chosen_forge(settings: Settings, request: RunRequest, tokens: Tokens | None,
             repository=surface.job.repository if surface else origin_name(request.repository),
             tokens=tokens,
             writes_per_minute=max(WRITES_PER_MINUTE // request.shares, 1),
+            spread=request.run_id is not None,
             sign_commits=request.sign_commits,
             buttons=not isinstance(tokens, PlainToken),
             details_url=surface.job.page if surface else "",
