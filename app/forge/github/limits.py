@@ -91,6 +91,7 @@ class Limits:
     def __init__(self, writes_per_minute: int, clock: Callable[[], float], *, spread: bool = False) -> None:
         self._a_minute = writes_per_minute
         self._apart = 60.0 / writes_per_minute if spread else 0.0
+        self._newest = clock()
         self._clock = clock
         self._writes: deque[float] = deque()
         self._paused_until = 0.0
@@ -103,8 +104,7 @@ class Limits:
             at = now
             if len(self._writes) >= self._a_minute:
                 at = max(now, self._writes[-self._a_minute] + 60.0)
-            if self._writes:
-                at = max(at, self._writes[-1] + self._apart)
+            at = self._newest = max(at, self._newest + self._apart)
             self._writes.append(at)
             return at - now
 
