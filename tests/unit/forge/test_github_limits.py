@@ -118,3 +118,18 @@ def test_limits__what_can_be_spared_is_left_out_in_time() -> None:
     assert limits.roomy
     limits.ask_for_pause(5)
     assert not limits.roomy and limits.paused_for() == 5
+
+
+def test_spread__fifty_items_in_a_matrix_stay_under_githubs_minute() -> None:
+    """Each item is a new process that knows nothing of the one before it in its place."""
+    made: list[float] = []
+    free = [0.0] * 5
+    for _ in range(50):
+        place = free.index(min(free))
+        now = [free[place]]
+        limits = Limits(72 // 5, lambda now=now: now[0], spread=True)  # type: ignore[misc]
+        for _ in range(12):
+            now[0] += limits.reserve_write()
+            made.append(now[0])
+        free[place] = now[0]
+    assert max(sum(at <= other < at + 60 for other in made) for at in made) < 80
