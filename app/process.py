@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import selectors
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
+
+from app import users
 
 MARK = "MASON_PROCESS"
 """Environment variable that marks every process of one contained command: ``<pid namespace> <pid> <start> <command>``.
@@ -39,6 +44,12 @@ _ours: set[int] = set()
 
 _adopting: frozenset[int] | None = None
 """The children that were there when this process began to adopt orphans; None while it does not."""
+
+_commands: dict[int, int] = defaultdict(int)
+"""Contained commands that run as each user at the moment."""
+
+_starting_as: dict[int, threading.Lock] = {}
+"""Held while a user's commands are counted, and while the user is cleared away after the last one."""
 
 _ALLOWED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM", "USER", "LOGNAME", "SHELL")
 
@@ -149,31 +160,33 @@ def run(
 ) -> Finished:
     """Run a command to its end, its time limit (seconds) or the stop, then kill what is left of it.
 
-    ``merge`` puts standard error into ``stdout``. ``contained`` also finds and kills processes that left the process
-    group; use it for every command of an agent or a repository. Never raises for what the command does.
+    ``merge`` puts standard error into ``stdout``. ``contained`` is for every command of an agent or a repository: it
+    runs as the owner of ``cwd`` when we are root (see `app.users`), processes that left its process group are found
+    and killed too, and with a user's last command ends everything of that user. Never raises for what the command does.
     """
-    mark = f"{_runner()} {uuid4().hex}"
+    user = users.owner(cwd) if contained else None
+    if user and not users.finds(command[0], env.get("PATH", os.defpath), cwd, user):
+        return Finished(exit_code=None, missing=True, stderr=f"{command[0]}: nothing that user {user} can run".encode())
+    mark = f"{_runner()} {uuid4().hex}" if contained else None
     started = time.monotonic()
-    try:
-        with _starting:
-            child = subprocess.Popen(
-                list(command),
-                cwd=cwd,
-                env={**env, MARK: mark} if contained else dict(env),
-                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if merge else subprocess.PIPE,
-                start_new_session=True,
+    with _working_as(user):
+        try:
+            child = _start(
+                [*users.as_user(user), *command] if user else list(command),
+                cwd,
+                {**env, MARK: mark} if mark else dict(env),
+                fed=bool(stdin),
+                merge=merge,
+                user=user,
             )
-            _ours.add(child.pid)
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as problem:
-        return Finished(exit_code=None, missing=True, stderr=str(problem).encode())
-    except (OSError, ValueError) as problem:  # an argument list that is too long, a NUL in an argument
-        return Finished(exit_code=None, stderr=str(problem).encode())
-    try:
-        out, err, timed_out, stopped = _converse(child, stdin, started + timeout, stop, limit, on_output)
-    finally:
-        _kill_tree(child, mark if contained else None)
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as problem:
+            return Finished(exit_code=None, missing=True, stderr=str(problem).encode())
+        except (OSError, ValueError) as problem:  # an argument list that is too long, a NUL in an argument
+            return Finished(exit_code=None, stderr=str(problem).encode())
+        try:
+            out, err, timed_out, stopped = _converse(child, stdin, started + timeout, stop, limit, on_output)
+        finally:
+            _kill_tree(child, mark)
     killed = timed_out or stopped
     return Finished(
         exit_code=None if killed else child.returncode,
@@ -183,6 +196,57 @@ def run(
         timed_out=timed_out,
         stopped=stopped,
     )
+
+
+@contextmanager
+def _working_as(user: int | None) -> Iterator[None]:
+    """Around one contained command. With the last one of a user's, everything of that user ends."""
+    if user is None:
+        yield
+        return
+    lock = _starting_as.setdefault(user, threading.Lock())
+    with lock:
+        _commands[user] += 1
+    try:
+        yield
+    finally:
+        with lock:
+            _commands[user] -= 1
+            if not _commands[user]:
+                kill_user(user)
+
+
+def _start(
+    command: list[str], cwd: Path, env: dict[str, str], *, fed: bool, merge: bool, user: int | None
+) -> subprocess.Popen[bytes]:
+    """Start a child with pipes: they are its user's, or it could not open ``/dev/stderr``."""
+    with ExitStack() as theirs, ExitStack() as ours:
+
+        def pipe(reading: str) -> tuple[IO[bytes], int]:
+            ends = os.pipe()
+            kept, given = ends if reading == "rb" else reversed(ends)
+            theirs.callback(os.close, given)
+            if user:
+                os.fchown(given, user, user)
+            return ours.enter_context(os.fdopen(kept, reading, buffering=0)), given
+
+        stdin, their_stdin = pipe("wb") if fed else (None, subprocess.DEVNULL)
+        stdout, their_stdout = pipe("rb")
+        stderr, their_stderr = (None, subprocess.STDOUT) if merge else pipe("rb")
+        with _starting:
+            child = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=their_stdin,
+                stdout=their_stdout,
+                stderr=their_stderr,
+                start_new_session=True,
+            )
+            _ours.add(child.pid)
+        child.stdin, child.stdout, child.stderr = stdin, stdout, stderr
+        ours.pop_all()
+    return child
 
 
 def spawn(
@@ -348,6 +412,42 @@ def _is_stray(pid: int) -> bool:
         and _parent(pid) == os.getpid()
         and not _mark(pid)
     )
+
+
+def kill_user(user: int) -> bool:
+    """Kill every process of a user id; whether none is left (Linux, as root).
+
+    A process of that user kills all others at one stroke, however fast they fork. Then /proc shows when they are gone,
+    and who has stopped that stroke: the user's processes may kill the one that is sent.
+    """
+
+    def left() -> list[int]:
+        return [pid for pid in _pids() if user in _uids(pid)]
+
+    stroke = [*users.as_user(user), "/bin/sh", "-c", "kill -s KILL -- -1"]
+    deadline = time.monotonic() + _DYING
+    while time.monotonic() < deadline:
+        done = run(stroke, cwd=Path("/"), env={}, timeout=_DYING)
+        _kill_until_none(left)
+        if done.exit_code in (0, 1) and not left():  # 1: there was nobody to kill
+            return True
+    return False
+
+
+def _uids(pid: int) -> frozenset[int]:
+    """The user ids of a living process: real, effective, saved, and that of its files; none of a zombie.
+
+    The owner of ``/proc/<pid>`` would not do: a process can make that root. Nor does a dead first thread say that all
+    are dead.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_bytes()
+    except OSError:
+        return frozenset()
+    if re.search(rb"(?m)^State:\t[ZX]", status) and re.search(rb"(?m)^Threads:\t[01]$", status):
+        return frozenset()
+    found = re.search(rb"(?m)^Uid:(.*)$", status)
+    return frozenset(map(int, found[1].split())) if found else frozenset()
 
 
 def kill_orphans() -> None:

@@ -30,7 +30,8 @@ class Settings(BaseSettings):
     ``dsn`` names the backlog's Postgres; without it ``supabase_url`` and ``supabase_key`` name a project, without both
     the embedded server is used. ``database_password``, ``access_token`` and ``webhook_secret`` are for `mason migrate`
     alone. ``github_token``, or ``github_app_id`` and ``github_app_key`` (a PEM), let Mason open pull requests; the two
-    addresses are an Enterprise server's. ``container`` is set in the image, which cannot update itself.
+    addresses are an Enterprise server's. ``users`` are the ids that commands run as, see `user_ids`. ``container`` is
+    set in the image, which cannot update itself.
     """
 
     model_config = SettingsConfigDict(env_prefix="MASON_", extra="ignore", frozen=True, env_ignore_empty=True)
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     agent: str = "patch"
     agent_command: str | None = None
     pass_env: str = ""
+    users: str | None = None
     database_patience: float = Field(300.0, ge=0)
     heartbeat: float = Field(20.0, gt=0, le=60)
 
@@ -215,3 +217,21 @@ def runs_dir(settings: Settings) -> Path:
         return ROOT_STATE / "runs"
     cache = os.environ.get("XDG_CACHE_HOME") or ""
     return (Path(cache) if cache.startswith("/") else Path.home() / ".cache") / "mason" / "runs"
+
+
+def user_ids(settings: Settings) -> range | None:
+    """The user ids that agents and checks run as, each tree's with one of its own; None: they run as Mason does.
+
+    Raises UsageError with a sentence.
+    """
+    if settings.users is None:
+        return None
+    match = re.fullmatch(r"\s*(\d{1,10})\s*-\s*(\d{1,10})\s*", settings.users)
+    first, last = map(int, match.groups()) if match else (0, 0)
+    if not 0 < first <= last < 2**32 - 1:
+        raise UsageError(f"MASON_USERS must be a range of user ids like 61000-61511, and is {settings.users[:100]!r}")
+    if os.geteuid() != 0:
+        raise UsageError(
+            "MASON_USERS is set, but only root can run commands as other users: run Mason as root, or unset it"
+        )
+    return range(first, last + 1)

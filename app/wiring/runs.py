@@ -35,10 +35,11 @@ from app.reporting.fan_out import FanOut
 from app.reporting.spool import Spool
 from app.reporting.status_lines import StatusLines
 from app.reporting.store import StoreReporter
-from app.settings import Settings, environment, runs_dir, state_dir
+from app.settings import ROOT_STATE, Settings, environment, runs_dir, state_dir, user_ids
 from app.wiring.databases import keep_out_of_git, open_backlog, spool_directory
 from app.wiring.github import chosen_forge, github_tokens, open_workspace
 from app.wiring.requests import RunRequest, Surface
+from app.workspace.user_pool import UserPool
 
 
 @contextmanager
@@ -57,13 +58,14 @@ def runner(
         keep_out_of_git(state)
     with ExitStack() as stack:
         stack.callback(process.kill_descendants, process.children())
+        users = user_pool(settings, environ)
         backlog = stack.enter_context(open_backlog(settings, state)) if request.backlog else no_backlog()
         run_directory = new_run_directory(runs_dir(settings), environ)
         tokens = github_tokens(settings, request, learner(redactor, surface))
-        workspace = open_workspace(settings, request, tokens, run_directory, state, environ)
+        workspace = open_workspace(settings, request, tokens, run_directory, state, environ, users)
         stack.callback(workspace.close)
         scratch = run_directory / "agent"
-        scratch.mkdir()
+        scratch.mkdir(mode=0o711)
         forge = chosen_forge(settings, request, tokens, workspace)
         sinks: dict[str, Reporter] = {}
         if request.rows:
@@ -126,6 +128,12 @@ def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, 
     return ADAPTERS[name](AgentOptions(environ={**environ, **own}, command=words, pass_env=pass_env, scratch=scratch))
 
 
+def user_pool(settings: Settings, environ: Mapping[str, str]) -> UserPool | None:
+    """The users that commands run as; every runner of this machine shares their locks."""
+    ids = user_ids(settings)
+    return UserPool(ids, ROOT_STATE / "users", environ.get("PATH", os.defpath)) if ids else None
+
+
 def make_gate(
     toolchain: Toolchain, policy: Policy, run_directory: Path, state: Path, environ: Mapping[str, str]
 ) -> Gate:
@@ -154,7 +162,7 @@ def is_dead(claimed_by: str, surface: Surface | None = None) -> bool:
 def new_run_directory(runs: Path, environ: Mapping[str, str]) -> Path:
     """A directory name that tells whose it is; what killed runs left behind, running or lying, is removed first."""
     process.kill_orphans()
-    runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    runs.mkdir(mode=0o711, parents=True, exist_ok=True)  # the users of trees pass through; what is in it is 0700
     remove_leftovers(
         runs,
         lambda path: is_dead(path.name.partition("+")[0].replace("_", " ").replace("=", "/")),

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app import users
 from app.errors import GitFailed
 from app.process import Finished, run
 
@@ -85,10 +86,14 @@ class Git:
         stdin: bytes = b"",
         allowed: Sequence[int] = (0,),
         extra: Mapping[str, str] | None = None,
+        user: int | None = None,
     ) -> Finished:
-        """Run one command; its output is whole. Raises GitFailed with a sentence on any other exit code."""
+        """Run one command; its output is whole. Raises GitFailed with a sentence on any other exit code.
+
+        The files that it writes are the ``user``'s; None: our own.
+        """
         finished = run(
-            ["git", *arguments],
+            [*(users.with_access(user) if user else ()), "git", *arguments],
             cwd=self.work_tree or (self.git_dir if self.git_dir.is_dir() else self.git_dir.parent),
             env=self._environment() | dict(extra or {}),
             timeout=TIME_LIMIT,

@@ -84,7 +84,7 @@ class Remote:
 
 def empty_repository(path: Path, environ: Mapping[str, str]) -> Path:
     """A bare repository with nothing in it, for a machine on which nothing is checked out. Raises GitFailed."""
-    path.mkdir(mode=0o700, parents=True)
+    path.mkdir(parents=True)
     Git(git_dir=path, path=environ.get("PATH", os.defpath)).run("init", "--quiet", "--bare")
     return path
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app import users
 from app.errors import GitFailed
 from app.removal import remove
 from app.workspace.git import Git, raw
@@ -32,20 +33,22 @@ class GitTree:
     The ``.git`` in it is for the tools alone and never read here. Submodules stay as they are in ``start``: their
     directories are empty, and what is put there is not part of the work. ``indexed`` is the git tree that the index
     holds, empty while that is unknown: a tree in which nothing changed is read by one process.
-    ``refreshed`` is the time (ns) of the index that was last refreshed.
+    ``refreshed`` is the time (ns) of the index that was last refreshed. ``user`` is whom the directory and everything
+    in it belongs to; None: ourselves, and then nobody looks.
     """
 
     git: Git
     path: Path
     start: str
     branch: str
+    user: int | None = None
     forgotten: frozenset[str] = field(default=frozenset())
     indexed: str = field(default="", init=False)
     refreshed: int = field(default=0, init=False)
 
     def check_out(self, content: str) -> None:
         """Write the files of a git tree or commit into the new, empty directory. Raises GitFailed."""
-        self.git.run("read-tree", "--reset", "-u", content)
+        self.git.run("read-tree", "--reset", "-u", content, user=self.user)
 
     def furnish(self, storage: Storage, objects: Path, refs: Mapping[str, str], identity: Identity) -> None:
         """Give the tools their ``.git``: on the tree's branch at its start, with the base's history and tags."""
@@ -60,6 +63,7 @@ class GitTree:
         )
         if self.git.index:
             shutil.copyfile(self.git.index, self.path / ".git/index")
+        users.give_all(self.path / ".git", self.user)
         self._shield_submodules()
 
     def snapshot(self) -> str:
@@ -84,9 +88,9 @@ class GitTree:
         for path in [path for path in here if self._is_huge(path)]:
             if not discard_huge:
                 raise GitFailed(f"{path!r} is larger than {LARGEST_FILE >> 20} MiB, which no forge takes")
-            (self.path / path).unlink()
-            here.remove(path)
-            gone.append(path)
+            self._discard(path, here, gone)
+        for path in [path for path in here if self._is_foreign(path)]:
+            self._discard(path, here, gone)
         if gone:
             self.git.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
         if here:
@@ -100,7 +104,7 @@ class GitTree:
             return
         # The index knows now what stands here, so that git only touches what differs.
         self.indexed = ""
-        self.git.run("read-tree", "--reset", "-u", tree)
+        self.git.run("read-tree", "--reset", "-u", tree, user=self.user)
         self._shield_submodules()
 
     def _is_huge(self, path: str) -> bool:
@@ -108,6 +112,15 @@ class GitTree:
             return (self.path / path).lstat().st_size > LARGEST_FILE
         except OSError:
             return False
+
+    def _is_foreign(self, path: str) -> bool:
+        """Whether this is a hard link to a file of somebody else's, which git would read for the tree's user."""
+        return self.user is not None and (self.path / path).lstat().st_uid != self.user
+
+    def _discard(self, path: str, here: list[str], gone: list[str]) -> None:
+        (self.path / path).unlink()
+        here.remove(path)
+        gone.append(path)
 
     def forget_untracked(self) -> None:
         """From now on, untracked files that are here are not part of the work: the install step made them."""
@@ -170,7 +183,13 @@ class GitTree:
         """A tree that was deleted, or replaced by a link to elsewhere, is an empty tree."""
         if self.path.is_symlink() or not self.path.is_dir():
             remove(self.path, self.git.path)
-            self.path.mkdir(parents=True)
+            make_tree_directory(self.path, self.user)
+
+
+def make_tree_directory(path: Path, user: int | None) -> None:
+    """The directory of a tree, the user's alone where it has one."""
+    path.mkdir(mode=0o777 if user is None else 0o700, parents=True)
+    users.give(path, user)
 
 
 def _dot_gits(root: Path, nested: str) -> list[str]:

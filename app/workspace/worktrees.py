@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,10 @@ from app.workspace.merging import Committer
 from app.workspace.push import push_branch, push_wip
 from app.workspace.remote import BASE_REFS, Remote
 from app.workspace.source import Source
-from app.workspace.tree import GitTree
+from app.workspace.tree import GitTree, make_tree_directory
+from app.workspace.user_pool import UserPool
+
+log = logging.getLogger("mason")
 
 WIP_REFS = "refs/mason/wip/"
 
@@ -34,7 +38,8 @@ class GitWorkspace:
     branch and the ref of kept work: new objects go to a git directory in ``run_dir`` that borrows the repository's.
     ``run_dir`` is this run's own and should lie outside of every checkout, or tools find the user's packages on their
     way up. ``artifacts_dir`` takes the patches of kept work. ``environ`` says where programs are (``PATH``). With a
-    ``remote``, branches are those that it has at the moment, and go there; the repository only lends its objects.
+    ``remote``, branches are those that it has at the moment, and go there; the repository only lends its objects. With
+    ``users``, each tree belongs to one of theirs while it lives, and commands in it run as that user.
 
     Raises BadRepository when there is no repository.
     """
@@ -47,10 +52,12 @@ class GitWorkspace:
         environ: Mapping[str, str],
         *,
         remote: Remote | None = None,
+        users: UserPool | None = None,
         identity: Identity = MASON,
     ) -> None:
         path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
         self._remote = remote
+        self._users = users
         self._source = Source.open(repository, path)
         self._run_dir = run_dir.absolute()
         self._artifacts = artifacts_dir.absolute()
@@ -63,10 +70,12 @@ class GitWorkspace:
         for name in ("git", "trees", "indexes", "trash"):
             if (self._run_dir / name).exists():  # left by a process that was killed under the same run
                 remove(self._run_dir / name, path)
-            (self._run_dir / name).mkdir()
+            (self._run_dir / name).mkdir(mode=0o700)
         # Git tells a remote what is there already only by refs: those that the repository has fetched.
         refs = self._source.fetched() if remote else {}
         make_git_dir(self._git.git_dir, storage=self._source.storage, identity=identity, refs=refs)
+        if users:
+            self._admit(users)
 
     def origin_url(self) -> str | None:
         """The URL of the repository's remote ``origin``, as configured."""
@@ -213,15 +222,25 @@ class GitWorkspace:
         index = self._run_dir / "indexes" / name
         if "/" in name or path.exists() or path.is_symlink():
             raise GitFailed(f"a tree cannot be made under the name {name!r}, or is there already")
-        path.mkdir()
-        tree = GitTree(git=self._git.on(path, index), path=path, start=commit, branch=branch or self._base_branch)
-        try:
-            tree.check_out(content)
-            tree.furnish(self._source.storage, self._git.git_dir / "objects", self._refs, self._identity)
-            yield tree
-        finally:
-            index.unlink(missing_ok=True)
-            self._discard(path)
+        branch = branch or self._base_branch
+        with self._users.lease() if self._users else nullcontext() as user:
+            make_tree_directory(path, user)
+            tree = GitTree(git=self._git.on(path, index), path=path, start=commit, branch=branch, user=user)
+            try:
+                tree.check_out(content)
+                tree.furnish(self._source.storage, self._git.git_dir / "objects", self._refs, self._identity)
+                yield tree
+            finally:
+                index.unlink(missing_ok=True)
+                self._discard(path)
+
+    def _admit(self, pool: UserPool) -> None:
+        """Let the users of trees get to these, and read the objects that the ``.git`` in them borrows."""
+        for directory in (self._run_dir, self._run_dir / "trees", self._git.git_dir):
+            pool.admit(directory)
+        for objects in (self._source.storage.objects, self._git.git_dir / "objects"):
+            if not pool.can_read(objects):
+                log.warning("The users of trees cannot read %s: git will not work for agent and checks", objects)
 
     def _discard(self, path: Path) -> None:
         """Move a tree aside, so that its name is free at once, and remove it while the run goes on."""
