@@ -15,13 +15,16 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from app import users
 from app.agents.fences import fences, json_object
 from app.domain.results import Usage
 from app.errors import UsageError
 from app.ports.agent import AgentRequest, AgentResult
 from app.process import Finished, Stop, base_environment, run
+from app.removal import remove
 
 ANSWER_LIMIT = 2_000_000
 """Bytes of an answer file; a longer one is refused."""
@@ -37,6 +40,7 @@ class CommandAgent:
     """``environ`` is cut down to an allow list, to which ``pass_env`` adds names (a model key, say).
 
     The files of a call lie in a directory of their own in ``scratch`` (None: where the system keeps temporary ones).
+    Where the program runs as another user, the directory is that user's, and holds its home.
     """
 
     def __init__(
@@ -65,14 +69,16 @@ class CommandAgent:
         """
         if not request.worktree.is_dir():
             return AgentResult(error="The worktree is not there.")
-        with tempfile.TemporaryDirectory(
-            prefix="mason-agent-", dir=self._scratch, ignore_cleanup_errors=True
-        ) as directory:
-            answer_file = Path(directory) / "answer.json"
+        with self._directory() as directory:
+            answer_file = directory / "answer.json"
+            user = users.owner(request.worktree)
+            variables = _variables(request, directory, answer_file)
+            if user:
+                variables |= _own_places(directory, user)
             done = run(
                 self._command,
                 cwd=request.worktree,
-                env=self._environment | _variables(request, Path(directory), answer_file),
+                env=self._environment | variables,
                 timeout=request.time_limit,
                 stop=stop,
                 stdin=request.prompt.encode("utf-8", "replace"),
@@ -80,12 +86,22 @@ class CommandAgent:
                 on_output=_Activity(on_activity),
             )
             if done.missing:
-                raise UsageError(f"The agent's program {self._command[0]!r} cannot be run.")
-            return self._result(request, done, answer_file)
+                program = self._command[0]
+                place = users.hidden(program, self._environment.get("PATH", ""), request.worktree, user)
+                why = f": the user {user}, whom it would run as, cannot get at {place}" if place else ""
+                raise UsageError(f"The agent's program {program!r} cannot be run{why}.")
+            return self._result(request, done, _read(answer_file, user))
 
-    def _result(self, request: AgentRequest, done: Finished, answer_file: Path) -> AgentResult:
+    @contextmanager
+    def _directory(self) -> Iterator[Path]:
+        directory = Path(tempfile.mkdtemp(prefix="mason-agent-", dir=self._scratch))
+        try:
+            yield directory
+        finally:
+            remove(directory, self._environment.get("PATH", os.defpath))
+
+    def _result(self, request: AgentRequest, done: Finished, written: str) -> AgentResult:
         text = done.text[-TEXT_LIMIT:].replace("\0", "")
-        written = _read(answer_file)
         found = json_object(written) if written else _printed(text)
         usage = _usage(found, done.seconds)
         if problem := self._problem(request, done, written, found):
@@ -126,6 +142,15 @@ def _variables(request: AgentRequest, directory: Path, answer_file: Path) -> dic
     return variables
 
 
+def _own_places(directory: Path, user: int) -> dict[str, str]:
+    """A home and a place for temporary files, for a user who has none; the whole directory becomes theirs."""
+    places = {"HOME": directory / "home", "TMPDIR": directory / "tmp"}
+    for place in places.values():
+        place.mkdir()
+    users.give_all(directory, user)
+    return {name: str(place) for name, place in places.items()}
+
+
 class _Activity:
     """Tells the last line of output, at most once a second."""
 
@@ -144,8 +169,11 @@ class _Activity:
             self._tell(last[:200])
 
 
-def _read(path: Path) -> str:
-    """The regular file's text, empty when there is none; a link, a pipe or a huge file reads as no JSON."""
+def _read(path: Path, user: int | None) -> str:
+    """The regular file's text, empty when there is none; a link, a pipe or a huge file reads as no JSON.
+
+    Nor does a hard link to a file that is not the ``user``'s who was to write it.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -154,7 +182,8 @@ def _read(path: Path) -> str:
         return "not a file"
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > ANSWER_LIMIT:
+        foreign = user is not None and status.st_uid != user
+        if foreign or not stat.S_ISREG(status.st_mode) or status.st_size > ANSWER_LIMIT:
             return "not a file that can be used"
         return os.read(descriptor, ANSWER_LIMIT).decode("utf-8", "replace").strip()
     finally:

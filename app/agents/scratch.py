@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from app import users
 from app.agents.hunks import has_prefixes, parse, reanchored
 from app.process import Stop, base_environment, run
 
@@ -38,6 +39,7 @@ class Scratch:
 
     def __init__(self, tree: Path, directory: Path, environ: Mapping[str, str], stop: Stop) -> None:
         self._tree = tree
+        self._user = users.owner(tree)
         self._directory = directory
         self._stop = stop
         self._copied: set[str] = set()
@@ -86,10 +88,13 @@ class Scratch:
             target = self._tree / name
             if name in self._copied and _same(self._directory / name, target):
                 continue
+            missing = [parent for parent in target.parents if not parent.exists()]
             target.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 target.unlink()
             shutil.copy2(self._directory / name, target, follow_symlinks=False)
+            for made in (*missing, target):
+                users.give(made, self._user)
 
     def _remove(self, path: Path) -> None:
         if not _mode(path):
@@ -126,6 +131,8 @@ class Scratch:
                     raise DoesNotApply(f"goes through a symbolic link: {path[:200]}")
             mode = _mode(source)
             self._copied.add(path)
+            if mode and self._user not in (None, source.lstat().st_uid):
+                raise DoesNotApply(f"changes a file of somebody else's: {path[:200]}")
             if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
                 copy = self._directory / path
                 copy.parent.mkdir(parents=True, exist_ok=True)

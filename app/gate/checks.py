@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from app import process
+from app import process, users
 from app.domain.results import CheckKind, CheckResult, CheckStatus
 from app.gate.diagnostics import MAX_DIAGNOSTICS, MAX_WARNINGS, parse, plain
 from app.gate.environment import check_environment, install_environment
@@ -94,7 +94,7 @@ class Gate:
         if not kinds:
             return ()
         remove_byte_code(tree, self._path)
-        with self._home() as home, ThreadPoolExecutor(len(kinds), thread_name_prefix="check") as threads:
+        with self._home(tree) as home, ThreadPoolExecutor(len(kinds), thread_name_prefix="check") as threads:
             return tuple(threads.map(one, kinds))
 
     def autofix(self, tree: Path, kinds: Sequence[CheckKind], stop: Stop) -> list[str]:
@@ -103,7 +103,7 @@ class Gate:
         Whether one succeeded does not matter: the gate that follows says what is left.
         """
         tried: list[str] = []
-        with self._home() as home:
+        with self._home(tree) as home:
             for kind in kinds:
                 check = self.toolchain.check(kind)
                 if check is None or check.autofix is None:
@@ -123,8 +123,8 @@ class Gate:
                 return _stopped(check.kind, check.command)
             on_started(check.kind)
             finished = self._execute(check.command, check.timeout, tree, home, stop)
-        output = _readable(finished, {tree: ".", tree.resolve(): ".", home / "tmp": "/tmp", home / "home": "~"})  # noqa: S108
-        status, reason = _verdict(check, finished, output, stop)
+        output = _readable(finished, tree, home)
+        status, reason = self._verdict(check, finished, output, tree, stop)
         limit = MAX_WARNINGS if check.kind is CheckKind.LINT else MAX_DIAGNOSTICS
         return CheckResult(
             kind=check.kind,
@@ -141,15 +141,16 @@ class Gate:
         return process.run(command, cwd=tree, env=environment, timeout=timeout, stop=stop, merge=True, contained=True)
 
     def _install(self, step: InstallStep, tree: Path, stop: Stop) -> CheckResult | None:
-        environment = install_environment(self._environ, tree)
-        finished = process.run(
-            step.command, cwd=tree, env=environment, timeout=step.timeout, stop=stop, merge=True, contained=True
-        )
+        with self._home(tree) as home:
+            environment = install_environment(self._environ, tree, home / "home", home / "tmp")
+            finished = process.run(
+                step.command, cwd=tree, env=environment, timeout=step.timeout, stop=stop, merge=True, contained=True
+            )
         if finished.ok:
             return None
         check = Check(kind=CheckKind.BUILD, command=step.command, timeout=step.timeout)
-        output = _readable(finished, {tree: ".", tree.resolve(): "."})
-        status, reason = _verdict(check, finished, output, stop)
+        output = _readable(finished, tree, home)
+        status, reason = self._verdict(check, finished, output, tree, stop)
         return CheckResult(
             kind=CheckKind.BUILD,
             status=status,
@@ -171,16 +172,35 @@ class Gate:
                 self._slots.release()
 
     @contextmanager
-    def _home(self) -> Iterator[Path]:
-        """A directory with an empty ``home`` and ``tmp``: nothing that an agent left in a home changes a check."""
-        self._scratch.mkdir(parents=True, exist_ok=True)
+    def _home(self, tree: Path) -> Iterator[Path]:
+        """A directory with an empty ``home`` and ``tmp``: nothing that an agent left in a home changes a check.
+
+        It is the tree's user's, and nobody else gets in.
+        """
+        self._scratch.mkdir(mode=0o711, parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix="h", dir=self._scratch))
         try:
             (place / "home").mkdir()
             (place / "tmp").mkdir()
+            users.give_all(place, users.owner(tree))
             yield place
         finally:
             remove(place, self._path)
+
+    def _verdict(
+        self, check: Check, finished: Finished, output: str, tree: Path, stop: Stop
+    ) -> tuple[CheckStatus, str]:
+        """How a command ended. What could not run, or not to its end, has neither passed nor failed."""
+        program = check.command[0] if finished.missing else _missing_program(finished.exit_code, output)
+        if program and not (finished.stopped or finished.timed_out):
+            return CheckStatus.ERROR, self._absent(program, tree)
+        return _verdict(check, finished, output, stop)
+
+    def _absent(self, program: str, tree: Path) -> str:
+        user = users.owner(tree)
+        if place := users.hidden(program, self._path, tree, user):
+            return f"{program} is in {place.parent}, where the user {user}, whom commands run as, cannot get at it"
+        return f"{program} is not installed here, or not executable"
 
 
 def remove_byte_code(tree: Path, search_path: str) -> None:
@@ -215,19 +235,15 @@ _MAKE_NOT_FOUND = re.compile(r"(?m)^g?make(?:\[\d{1,4}\])?: \*\*\* .{0,300} Erro
 
 
 def _verdict(check: Check, finished: Finished, output: str, stop: Stop) -> tuple[CheckStatus, str]:
-    """How a command ended. What could not run, or not to its end, has neither passed nor failed."""
+    """How a command ended whose programs were all there."""
     if finished.stopped:
         return CheckStatus.ERROR, f"stopped: {stop.reason}" if stop.reason else "stopped"
     if finished.timed_out:
         return CheckStatus.TIMEOUT, f"took longer than {check.timeout:g} s"
-    if finished.missing:
-        return CheckStatus.ERROR, f"{check.command[0]} is not installed here, or not executable"
     if finished.exit_code is None:
         return CheckStatus.ERROR, f"could not be started: {finished.stderr.decode('utf-8', 'replace')[:300]}"
     if finished.exit_code < 0:
         return CheckStatus.ERROR, f"was killed by {_signal(-finished.exit_code)}"
-    if finished.exit_code and (program := _missing_program(finished.exit_code, output)):
-        return CheckStatus.ERROR, f"{program} is not installed here, or not executable"
     if finished.exit_code:
         return CheckStatus.FAIL, f"exit code {finished.exit_code}"
     if "unittest" in check.command and re.search(r"(?m)^Ran 0 tests in ", output):
@@ -235,8 +251,10 @@ def _verdict(check: Check, finished: Finished, output: str, stop: Stop) -> tuple
     return CheckStatus.PASS, ""
 
 
-def _missing_program(exit_code: int, output: str) -> str | None:
+def _missing_program(exit_code: int | None, output: str) -> str | None:
     """The program whose absence ended a command, as shells, make, python and cargo say it."""
+    if exit_code is None or exit_code <= 0:
+        return None
     tail = output[-4000:]
     if match := _NOT_FOUND.search(tail):
         return next(name for name in match.groups() if name)
@@ -258,8 +276,9 @@ def _shown(command: Words) -> str:
     return command[2] if command[:2] == ("sh", "-c") else shlex.join(command)
 
 
-def _readable(finished: Finished, places: Mapping[Path, str]) -> str:
+def _readable(finished: Finished, tree: Path, home: Path) -> str:
     """The output as text that is the same in every tree: own places replaced, no terminal escapes."""
+    places = {tree: ".", tree.resolve(): ".", home / "tmp": "/tmp", home / "home": "~"}  # noqa: S108
     text = plain(finished.text)
     for place, name in sorted(places.items(), key=lambda pair: -len(str(pair[0]))):
         inner = f"{name}/" if name != "." else ""

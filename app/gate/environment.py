@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from app import users
 from app.process import base_environment
 
 _REGISTRIES = (
@@ -50,19 +51,37 @@ _PLAIN = {
 
 def check_environment(environ: Mapping[str, str], tree: Path, home: Path, temporary: Path) -> dict[str, str]:
     """For a check in ``tree``: an empty ``home``, and the tool homes of the real one passed by name."""
-    tools = {}
+    own = _own(home, temporary)
+    passed = _passed(environ, _REGISTRIES) | _tools(environ, users.owner(tree))
+    return base_environment(environ, passed | _PLAIN | _programs(environ, tree) | own)
+
+
+def install_environment(environ: Mapping[str, str], tree: Path, home: Path, temporary: Path) -> dict[str, str]:
+    """For the install step: the real home with its registry configuration, proxies and certificates.
+
+    Where it runs as another user, who cannot get into the real home, it has the empty ``home`` too.
+    """
+    passed = _passed(environ, (*_REGISTRIES, *_NETWORK))
+    if user := users.owner(tree):
+        own = _tools(environ, user) | _own(home, temporary)
+    else:
+        own = _passed(environ, tuple(_TOOL_HOMES))
+    return base_environment(environ, passed | _PLAIN | _programs(environ, tree) | own)
+
+
+def _tools(environ: Mapping[str, str], user: int | None) -> dict[str, str]:
+    """The tool homes that whoever runs a command can use."""
+    found = {}
     for name, default in _TOOL_HOMES.items():
         place = environ.get(name) or (str(Path(environ["HOME"]) / default) if environ.get("HOME") else "")
-        if place and os.access(place, os.R_OK | os.X_OK):
-            tools[name] = place
-    own = {"HOME": str(home), "TMPDIR": str(temporary)}
-    return base_environment(environ, _passed(environ, _REGISTRIES) | tools | _PLAIN | _programs(environ, tree) | own)
+        usable = users.reaches(Path(place), user) if place and user else os.access(place, os.R_OK | os.X_OK)
+        if place and usable:
+            found[name] = place
+    return found
 
 
-def install_environment(environ: Mapping[str, str], tree: Path) -> dict[str, str]:
-    """For the install step: the real home with its registry configuration, proxies and certificates."""
-    passed = _passed(environ, (*_REGISTRIES, *_NETWORK, *_TOOL_HOMES))
-    return base_environment(environ, passed | _PLAIN | _programs(environ, tree))
+def _own(home: Path, temporary: Path) -> dict[str, str]:
+    return {"HOME": str(home), "TMPDIR": str(temporary)}
 
 
 def _passed(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:

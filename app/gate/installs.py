@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from app import process
+from app import process, users
 from app.gate.steps import InstallStep
-from app.process import Stop
+from app.process import Finished, Stop
 from app.removal import remove
 
 _COPY_TIMEOUT = 600.0
@@ -43,7 +43,7 @@ class InstallCache:
         """Keep what a clean tree's install step produced, all of it or nothing, in one rename."""
         if not self._step.produces or (self._root / digest).is_dir():
             return
-        self._root.mkdir(parents=True, exist_ok=True)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = self._root / f".{uuid4().hex}"
         fresh.mkdir()
         try:
@@ -70,17 +70,29 @@ class InstallCache:
         for name in self._step.produces:
             if (source / name).is_symlink() or not (source / name).is_dir():
                 continue
-            if not _inside(source, source / name):
+            if not _inside(source, source / name) or self._holds_foreign(source, name, stop):
                 return False
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
             # -a without --preserve=links: not even two names of one file in the source become one in the copy
             options = ("-R", "-P", "--preserve=mode,timestamps", "--reflink=auto")
-            words = ("cp", *options, "--", str(source / name), str(target / name))
-            done = process.run(words, cwd=target, env=self._environ, timeout=_COPY_TIMEOUT, stop=stop)
-            if not done.ok:
-                remove(target / name, self._environ["PATH"])
-                return False
+            copy = ("cp", *options, "--", str(source / name), str(target / name))
+            for words in (("mkdir", "-p", "--", str((target / name).parent)), copy):
+                if not self._run(words, target, stop, user=users.owner(target)).ok:
+                    remove(target / name, self._environ["PATH"])
+                    return False
         return True
+
+    def _holds_foreign(self, source: Path, name: str, stop: Stop) -> bool:
+        """Whether the source's user has put a hard link to a file of somebody else's there, which we would read."""
+        user = users.owner(source)
+        if user is None:
+            return False
+        found = self._run(("find", f"./{name}", "!", "-uid", str(user), "-print", "-quit"), source, stop)
+        return not found.ok or bool(found.stdout)
+
+    def _run(self, words: Sequence[str], place: Path, stop: Stop, *, user: int | None = None) -> Finished:
+        """Run a command of Mason's own; the files that it makes are the user's."""
+        command = [*(users.with_access(user) if user else ()), *words]
+        return process.run(command, cwd=place, env=self._environ, timeout=_COPY_TIMEOUT, stop=stop)
 
 
 def _content(tree: Path, name: str) -> bytes:

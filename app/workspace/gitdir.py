@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,16 @@ def make_git_dir(
         (path / "shallow").write_bytes(storage.shallow)
     if refs:
         (path / "packed-refs").write_bytes(b"".join(raw(f"{refs[name]} {name}\n") for name in sorted(refs)))
+
+
+def make_readable(path: Path) -> None:
+    """Let everybody read a new git directory, and all that comes into it, whatever our umask is."""
+    for directory, _, files in os.walk(path):
+        Path(directory).chmod(0o755)
+        for name in files:
+            Path(directory, name).chmod(0o644)
+    with (path / "config").open("a") as config:
+        config.write("[core]\n\tsharedRepository = 0644\n")
 
 
 def _config(storage: Storage, identity: Identity) -> str:

@@ -18,7 +18,7 @@ from app.ports.workspace import Change, CommitObject, Start, Tree, TreeEntry
 from app.removal import remove
 from app.workspace import compare
 from app.workspace.git import Git
-from app.workspace.gitdir import MASON, Identity, make_git_dir
+from app.workspace.gitdir import MASON, Identity, make_git_dir, make_readable
 from app.workspace.merging import Committer
 from app.workspace.push import push_branch, push_wip
 from app.workspace.remote import BASE_REFS, Remote
@@ -236,8 +236,9 @@ class GitWorkspace:
 
     def _admit(self, pool: UserPool) -> None:
         """Let the users of trees get to these, and read the objects that the ``.git`` in them borrows."""
-        for directory in (self._run_dir, self._run_dir / "trees", self._git.git_dir):
+        for directory in (self._run_dir, self._run_dir / "trees"):
             pool.admit(directory)
+        make_readable(self._git.git_dir)
         for objects in (self._source.storage.objects, self._git.git_dir / "objects"):
             if not pool.can_read(objects):
                 log.warning("The users of trees cannot read %s: git will not work for agent and checks", objects)
