@@ -231,6 +231,7 @@ _NOT_FOUND = re.compile(
     r"|error: '(?P<component>cargo-\w{1,100})' is not installed"
     r")"
 )
+_DENIED = re.compile(r"(?m)^(?:/\S{0,100}/)?(?:ba|da|z)?sh: (?:line )?(?:\d{1,6}: )?([^\s:]{1,200}): Permission denied")
 _MAKE_NOT_FOUND = re.compile(r"(?m)^g?make(?:\[\d{1,4}\])?: \*\*\* .{0,300} Error 12[67]$")
 
 
@@ -259,7 +260,8 @@ def _missing_program(exit_code: int | None, output: str) -> str | None:
     if match := _NOT_FOUND.search(tail):
         return next(name for name in match.groups() if name)
     if exit_code in (126, 127) or _MAKE_NOT_FOUND.search(tail):
-        return "a program that the check calls"
+        denied = _DENIED.search(tail)
+        return denied[1] if denied else "a program that the check calls"
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 
 from app.errors import UsageError
 from app.log import Redactor
-from app.settings import Settings, checked_url, is_loopback, read_settings
+from app.settings import Settings, checked_url, is_loopback, read_settings, user_ids
 
 URL = "https://abcdefghijklmnopqrst.supabase.co"
 KEY = "sb_secret_0123456789abcdef"
@@ -187,3 +188,25 @@ def test_url__http_on_loopback() -> None:
 )
 def test_secrets__a_password_wherever_the_dsn_has_it(dsn: str, password: str) -> None:
     assert password in Settings(dsn=SecretStr(dsn)).secrets
+
+
+@pytest.mark.parametrize(
+    "said", ["61000", "61000-", "a-b", "61511-61000", "0-10", "-1-5", "1-99999999999", "1-4294967295"]
+)
+def test_users__malformed(said: str) -> None:
+    with pytest.raises(UsageError, match="MASON_USERS must be a range"):
+        user_ids(Settings(users=said))
+
+
+def test_users__only_root_has_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(UsageError, match="only root"):
+        user_ids(Settings(users="61000-61511"))
+
+
+def test_users__a_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert user_ids(Settings(users=" 61000 - 61511 ")) == range(61000, 61512)
+    assert user_ids(Settings(users="7-7")) == range(7, 8)
+    monkeypatch.setenv("MASON_USERS", "")
+    assert user_ids(Settings()) is None
