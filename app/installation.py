@@ -42,7 +42,7 @@ def detect(version: str | None, environ: Mapping[str, str], *, container: bool) 
     """
     if container:
         action = environ.get("GITHUB_ACTION_REPOSITORY") or ACTION
-        line = f"uses: {action}@v{version}" if version else f"uses: {action}@<the newest release>"
+        line = f"uses: {action}@action/v{version}" if version else f"uses: {action}@<the newest release>"
         return Ways(name="the image", by_hand=f"pin the Action with `{line}`.")
     installed = distribution(PACKAGE)
     source = _direct_url(installed)

@@ -258,7 +258,7 @@ def test_run__a_container_fails_with_the_line_to_pin(monkeypatch: pytest.MonkeyP
     result = run_mason(monkeypatch, url, MASON_CONTAINER="1", GITHUB_ACTION_REPOSITORY="someone/mason")
 
     assert result.exit_code == 2
-    assert "pin the Action with `uses: someone/mason@v7.1.0`." in result.stderr
+    assert "pin the Action with `uses: someone/mason@action/v7.1.0`." in result.stderr
 
 
 @pytest.mark.parametrize(
