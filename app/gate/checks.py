@@ -231,7 +231,9 @@ _NOT_FOUND = re.compile(
     r"|error: '(?P<component>cargo-\w{1,100})' is not installed"
     r")"
 )
-_DENIED = re.compile(r"(?m)^(?:/\S{0,100}/)?(?:ba|da|z)?sh: (?:line )?(?:\d{1,6}: )?([^\s:]{1,200}): Permission denied")
+_DENIED = re.compile(
+    r"(?m)^(?:/\S{0,100}/)?\w{0,2}sh: (?:line )?(?:\d{1,6}: )?(?:exec: )?([^\s:/]{1,200}): Permission denied$"
+)
 _MAKE_NOT_FOUND = re.compile(r"(?m)^g?make(?:\[\d{1,4}\])?: \*\*\* .{0,300} Error 12[67]$")
 
 
