@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from app.backlog.documents import Document, event_id, progress_document
 from app.domain.claims import Claim
@@ -31,6 +33,7 @@ STATUS_OF_VERDICT: dict[Verdict, ItemStatus] = {
 _PASSED = {Verdict.COMPLETED: True, Verdict.REJECTED: False}
 _TITLE_LIMIT = 200
 _TRIED_LIMIT = 2000
+_REASON_LIMIT = 4000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,7 +174,7 @@ def result_document(run_id: UUID, outcome: Outcome) -> Document:
     return {
         "run": run_id,
         "verdict": outcome.verdict,
-        "reason": outcome.reason,
+        "reason": outcome.reason[:_REASON_LIMIT],
         "branch": outcome.branch,
         "commit": outcome.commit,
         "pull_request": outcome.pull_request,
@@ -180,7 +183,13 @@ def result_document(run_id: UUID, outcome: Outcome) -> Document:
         "failed_base": outcome.failed_base,
         "tasks_done": outcome.tasks_done,
         "checks": [
-            {"kind": c.kind, "status": c.status, "command": c.command, "seconds": c.seconds, "reason": c.reason}
+            {
+                "kind": c.kind,
+                "status": c.status,
+                "command": c.command[:_REASON_LIMIT],
+                "seconds": c.seconds,
+                "reason": c.reason[:_REASON_LIMIT],
+            }
             for c in checks
         ],
         "iterations": [
@@ -191,14 +200,17 @@ def result_document(run_id: UUID, outcome: Outcome) -> Document:
     }
 
 
-def item_result(item: Item, stored: object, run_id: UUID) -> ItemResult:
-    """How an item of a run ended, from its row; what the row does not say of this run counts as given back."""
+def item_result(item: Item, row: Mapping[str, Any], run_id: UUID) -> ItemResult:
+    """How an item of a run ended, from its row; what the row does not say of this run counts as given back.
+
+    A person's "no" has no reason (contracts §1, Item status): it is none of this run's failures.
+    """
     try:
-        kept = _StoredResult.model_validate(stored)
+        kept = _StoredResult.model_validate(row.get("execution_result"))
     except ValidationError:
         kept = None
     if kept is None or kept.run != run_id:
-        lost = item.status is ItemStatus.REJECTED and item.run_id is None
+        lost = item.status is ItemStatus.REJECTED and item.run_id is None and bool(row.get("failure_reason"))
         verdict = Verdict.REJECTED if lost else Verdict.RELEASED
         reason = "Its runner was lost too often" if lost else "It did not begin in this run, or its runner was lost"
         return ItemResult(item=item, outcome=Outcome(verdict=verdict, reason=reason))
@@ -212,7 +224,7 @@ def item_result(item: Item, stored: object, run_id: UUID) -> ItemResult:
         pull_request=kept.pull_request,
         gate=GateResult(checks=checks) if checks else None,
         iterations=iterations,
-        usage=kept.usage,
+        usage=Usage(**dict(kept.usage)),
         tasks_done=kept.tasks_done,
         kept=kept.kept,
         follow_up=kept.follow_up,
@@ -221,26 +233,47 @@ def item_result(item: Item, stored: object, run_id: UUID) -> ItemResult:
     return ItemResult(item=item, outcome=outcome)
 
 
+_Count = Annotated[int, Field(ge=0, le=10**12)]
+_Amount = Annotated[float, Field(ge=0, le=10**9)]
+"""What the columns that they are added up in can hold, however many items there are."""
+
+
 class _StoredCheck(BaseModel):
     kind: CheckKind
     status: CheckStatus
     command: str = ""
-    seconds: float = 0.0
+    seconds: _Amount = 0.0
     reason: str = ""
 
 
 class _StoredIteration(BaseModel):
-    number: int
+    number: Annotated[int, Field(ge=1, le=100)]
     failed_before: tuple[str, ...] = ()
     tried: str = ""
     passed: bool = False
+
+
+class _StoredUsage(BaseModel):
+    input_tokens: _Count = 0
+    output_tokens: _Count = 0
+    cost_usd: _Amount = 0.0
+    turns: _Count = 0
+    tool_calls: _Count = 0
+    seconds: _Amount = 0.0
 
 
 class _StoredResult(BaseModel):
     """What `result_document` wrote, read again as what it is: a row that others can write."""
 
     run: UUID
-    verdict: Verdict
+    verdict: Literal[
+        Verdict.COMPLETED,
+        Verdict.ALREADY_RESOLVED,
+        Verdict.DEFERRED,
+        Verdict.REJECTED,
+        Verdict.RELEASED,
+        Verdict.CHANGED,
+    ]
     reason: str = ""
     branch: str | None = None
     commit: str | None = None
@@ -248,10 +281,10 @@ class _StoredResult(BaseModel):
     kept: str | None = None
     follow_up: UUID | None = None
     failed_base: str | None = None
-    tasks_done: int = 0
-    checks: tuple[_StoredCheck, ...] = ()
-    iterations: tuple[_StoredIteration, ...] = ()
-    usage: Usage = Usage()
+    tasks_done: Annotated[int, Field(ge=0, le=10**6)] = 0
+    checks: Annotated[tuple[_StoredCheck, ...], Field(max_length=100)] = ()
+    iterations: Annotated[tuple[_StoredIteration, ...], Field(max_length=100)] = ()
+    usage: _StoredUsage = _StoredUsage()
 
 
 def _summary(result: RunResult) -> Document:

@@ -83,9 +83,9 @@ class SqlBacklog:
     def results(self, run: Run) -> list[ItemResult]:
         order = {item: place for place, item in enumerate(run.item_ids)}
         rows = self._session.rows("results", {"run": run.id})
-        stored = {str(row.get("id")): row.get("execution_result") for row in rows}
+        by_id = {UUID(str(row["id"])): row for row in rows}
         items = sorted(parse_items(rows), key=lambda item: order[item.id])
-        return [item_result(item, stored.get(str(item.id)), run.id) for item in items]
+        return [item_result(item, by_id[item.id], run.id) for item in items]
 
     def close_run(self, result: RunResult) -> None:
         if result.run_id is not None:

@@ -33,7 +33,7 @@ as $$
   )
   insert into mason_pm_execution_runs (id, item_count, status, started_at, base_commit, planned)
   select (args ->> 'run')::uuid, cardinality(chosen.ids), 'in_progress', clock_timestamp(),
-         args ->> 'base_commit', (args ->> 'planned')::boolean
+         args ->> 'base_commit', coalesce((args ->> 'planned')::boolean, false)
   from chosen
   on conflict (id) do nothing
 $$;
@@ -126,7 +126,7 @@ begin
     set status = case when lost.rejected then 'rejected' else 'approved' end,
         failure_reason = case when lost.rejected then args ->> 'reason' end,
         validation_passed = case when lost.rejected then false end,
-        execution_run_id = null, claimed_by = null, heartbeat_at = null, updated_at = now()
+        execution_run_id = null, claimed_by = null, heartbeat_at = null, execution_result = null, updated_at = now()
     from lost
     where i.id = lost.id
     returning i.id, i.title, lost.run, lost.rejected, lost.event
@@ -184,7 +184,8 @@ as $$
         execution_run_id = case when (args ->> 'given_back')::boolean then null else i.execution_run_id end,
         claimed_by = null, heartbeat_at = null,
         failure_reason = args ->> 'failure_reason', skip_reason = args ->> 'skip_reason',
-        failed_base = args ->> 'failed_base', execution_result = args -> 'result', validation_passed = (args ->> 'passed')::boolean,
+        failed_base = args ->> 'failed_base', execution_result = args -> 'result',
+        validation_passed = (args ->> 'passed')::boolean,
         validation_iterations = (args ->> 'iterations')::integer,
         branch_name = coalesce(args ->> 'branch', i.branch_name),
         pr_url = coalesce(args ->> 'pull_request', i.pr_url),
