@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.domain.items import Item
 from app.domain.plans import Plan
 from app.domain.runs import Base
-from app.flows.run_items import select_items
+from app.flows.selection import select_items
 from app.flows.work import Ports, RunOptions
 from app.planning.waves import make_plan
 from app.prompts import routing

@@ -11,7 +11,8 @@ from app.domain.results import Outcome, Verdict
 from app.domain.runs import Run, RunResult
 from app.errors import UsageError
 from app.flows.check_runs import end_left_open
-from app.flows.run_items import open_run, select_items, take_back_lost_items
+from app.flows.run_items import open_run, take_back_lost_items
+from app.flows.selection import select_items
 from app.flows.work import Ports, RunOptions
 
 MOST_JOBS = 256

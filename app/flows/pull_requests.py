@@ -15,7 +15,7 @@ from app.errors import ForgeRefused, GitFailed, UsageError
 from app.flows.evaluation import evaluate, final_gate, install_in_work_tree
 from app.flows.fix_loop import fix_loop
 from app.flows.item_to_pr import keep_work
-from app.flows.run_items import adjusted, gate_kinds
+from app.flows.selection import adjusted, gate_kinds
 from app.flows.work import ItemWork, Ports, RunContext, RunOptions, Settled, call_agent
 from app.gate.toolchain import detect
 from app.planning.context import read_context
