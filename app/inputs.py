@@ -65,7 +65,7 @@ class Inputs(BaseModel):
     agent_command: str | None = None
     model: str | None = None
     max_parallel: Annotated[int, Field(ge=1, le=32)] = 2
-    max_cost_usd: Annotated[float | None, Field(gt=0)] = None
+    max_cost_usd: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
     base: str | None = None
     setup_command: str | None = None
     github_token: SecretStr | None = None
@@ -163,7 +163,7 @@ def _require(inputs: Inputs, *, direct: bool) -> None:
     command = inputs.command
     with_backlog = not direct and (
         command in (ActionCommand.RUN, ActionCommand.PLAN, ActionCommand.FIX)
-        or (command is ActionCommand.FINISH and inputs.run_id is not None)
+        or (command is ActionCommand.FINISH and inputs.pull_request is None)
     )
     needed = {
         "supabase-url": with_backlog and not inputs.supabase_url,

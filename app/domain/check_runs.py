@@ -54,7 +54,7 @@ class Subject:
     def parse(cls, text: str | None) -> Subject | None:
         """The subject that an ``external_id`` names, None when it is not one of Mason's."""
         uuid = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-        found = re.fullmatch(rf"mason:({uuid}):({uuid}|-):(\d{{1,9}})", text or "")
+        found = re.fullmatch(rf"mason:({uuid}):({uuid}|-):([0-9]{{1,9}})", text or "")
         if found is None:
             return None
         item = None if found[2] == "-" else UUID(found[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -15,6 +16,9 @@ MAX_ATTEMPTS = 3
 
 DISPATCHED = "dispatch"
 """``claimed_by`` of an item that was claimed for a run whose runner has not begun yet."""
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+"""A number in a column that others can write."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +47,7 @@ class Claimant:
     def parse(cls, text: str) -> Claimant | None:
         """The claimant a ``claimed_by`` names, or None when it is not a process (``dispatch``, say)."""
         match text.split(" "):
-            case ["process", host, namespace, pid, started] if pid.isdigit():
+            case ["process", host, namespace, pid, started] if _NUMBER.fullmatch(pid):
                 return cls(host=host, namespace=namespace, pid=int(pid), started=started)
             case _:
                 return None
@@ -70,7 +74,7 @@ class JobClaimant:
         ``last``: this is the job that runs when all others have ended.
         """
         match claimed_by.split(" "):
-            case ["job", run, attempt, _, nonce] if run == self.workflow_run and attempt.isdigit():
+            case ["job", run, attempt, _, nonce] if run == self.workflow_run and _NUMBER.fullmatch(attempt):
                 return int(attempt) < self.attempt or (last and nonce != self.nonce)
             case _:
                 return False

@@ -10,8 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.domain.results import CheckKind, CheckResult, CheckStatus, Diagnostic, GateResult, Severity
 from app.errors import UsageError
 
+REPORT_LIMIT = 100_000
+"""Octets of a report: the next job gets it as one variable of its environment, of which Linux takes 128 KiB."""
+
 _OUTPUT_KEPT = 20_000
 _DIAGNOSTICS_KEPT = 100
+_WORDS_KEPT = 2000
+_NAME_KEPT = 1000
+_CODE_KEPT = 200
+_LAST_LINE = 10**7
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,16 +40,24 @@ class Judgement:
 
 
 def as_report(judgement: Judgement) -> str:
-    """The judgement as JSON, for a job that may write check runs; bounded, some hundred kilobytes at most."""
+    """The judgement as JSON, for a job that may write check runs. Where it is too long, everything in it is cut."""
+    share = 1
+    while len((text := _report(judgement, share)).encode()) > REPORT_LIMIT:
+        share *= 2
+    return text
+
+
+def _report(judgement: Judgement, share: int) -> str:
+    """A report of which each part has its ``share``-th of what may be kept of it."""
     checks = [
         _Check(
             kind=c.kind,
             status=c.status,
-            command=c.command[:2000],
+            command=_storable(c.command)[: _WORDS_KEPT // share],
             seconds=c.seconds,
-            reason=c.reason[:2000],
-            output=c.output[-_OUTPUT_KEPT:],
-            diagnostics=tuple(_diagnostic(d) for d in c.diagnostics[:_DIAGNOSTICS_KEPT]),
+            reason=_storable(c.reason)[: _WORDS_KEPT // share],
+            output=_storable(c.output[max(len(c.output) - _OUTPUT_KEPT // share, 0) :]),
+            diagnostics=tuple(_diagnostic(d) for d in c.diagnostics[: _DIAGNOSTICS_KEPT // share]),
         )
         for c in judgement.gate.checks
     ]
@@ -56,7 +71,7 @@ def parse_report(text: str) -> Judgement:
     except ValidationError as problem:
         first = problem.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "it"
-        raise UsageError(f"report: {where}: {first['msg']}") from None
+        raise UsageError(f"report: {where[:100]!r}: {first['msg']}") from None
     checks = tuple(
         CheckResult(
             kind=c.kind,
@@ -73,14 +88,20 @@ def parse_report(text: str) -> Judgement:
 
 
 def _diagnostic(found: Diagnostic) -> _Diagnostic:
+    """A finding as far as a check run can show it; its numbers are whatever a check has printed."""
     return _Diagnostic(
-        path=found.path[:1000],
-        line=max(found.line, 0),
-        message=found.message[:2000],
-        column=max(found.column, 0),
+        path=_storable(found.path)[:_NAME_KEPT],
+        line=min(max(found.line, 0), _LAST_LINE),
+        message=_storable(found.message)[:_WORDS_KEPT],
+        column=min(max(found.column, 0), _LAST_LINE),
         severity=found.severity,
-        code=found.code[:200],
+        code=_storable(found.code)[:_CODE_KEPT],
     )
+
+
+def _storable(text: str) -> str:
+    """Without lone surrogates, which JSON cannot carry (NUL is escaped by it)."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class _Strict(BaseModel):
@@ -88,20 +109,20 @@ class _Strict(BaseModel):
 
 
 class _Diagnostic(_Strict):
-    path: Annotated[str, Field(max_length=1000)]
-    line: Annotated[int, Field(ge=0, le=10**7)]
-    message: Annotated[str, Field(max_length=2000)]
-    column: Annotated[int, Field(ge=0, le=10**7)] = 0
+    path: Annotated[str, Field(max_length=_NAME_KEPT)]
+    line: Annotated[int, Field(ge=0, le=_LAST_LINE)]
+    message: Annotated[str, Field(max_length=_WORDS_KEPT)]
+    column: Annotated[int, Field(ge=0, le=_LAST_LINE)] = 0
     severity: Severity = Severity.ERROR
-    code: Annotated[str, Field(max_length=200)] = ""
+    code: Annotated[str, Field(max_length=_CODE_KEPT)] = ""
 
 
 class _Check(_Strict):
     kind: CheckKind
     status: CheckStatus
-    command: Annotated[str, Field(max_length=2000)] = ""
+    command: Annotated[str, Field(max_length=_WORDS_KEPT)] = ""
     seconds: Annotated[float, Field(ge=0, le=10**6)] = 0.0
-    reason: Annotated[str, Field(max_length=2000)] = ""
+    reason: Annotated[str, Field(max_length=_WORDS_KEPT)] = ""
     output: Annotated[str, Field(max_length=_OUTPUT_KEPT)] = ""
     diagnostics: Annotated[tuple[_Diagnostic, ...], Field(max_length=_DIAGNOSTICS_KEPT)] = ()
 
