@@ -73,7 +73,7 @@ def test_log__a_title_cannot_speak_to_the_runner() -> None:
     lines = log_of(started(1, hostile), finished(reason=hostile), settled(Verdict.REJECTED, reason=hostile))
     name = "[1/1] %0A::set-output name=x::y ##[error]z ::error::w"
     assert lines[0] == f"{name.replace('##[', '## [')}: started, branch mason/item-1"
-    assert lines[1] == f"::group::{name.replace('%', '%25')}: ✗ Lint (fail, 3.2 s)"
+    assert lines[1] == f"::group::{name.replace('%', '%25').replace('##[', '## [')}: ✗ Lint (fail, 3.2 s)"
     assert lines[2] == "%0A::set-output name=x::y ## [error]z ::error::w"
     given = [line for line in lines if line.startswith("::")]
     assert [line[2:].split(" ")[0].split("::")[0] for line in given] == ["group", "endgroup", "error"]
