@@ -60,18 +60,18 @@ class CheckRunReporter:
     ended is written before ``report`` comes back from ItemSettled: a runner that is killed later leaves nothing open,
     and one that is killed before has an item that the next runner takes up again. Whatever could not be completed is
     tried once more in ``close()``. No error of the forge leaves this class; a token that may not write check runs
-    ends them with one warning.
+    ends them with one warning. ``checks`` finds them anew each time: None once Mason is known to be allowed none.
     """
 
     def __init__(
         self,
-        checks: CheckRuns,
+        checks: Callable[[], CheckRuns | None],
         *,
         spacing: float = SPACING,
         patience: float = PATIENCE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._checks = checks
+        self._find = checks
         self._spacing = spacing
         self._patience = patience
         self._now = now
@@ -83,6 +83,12 @@ class CheckRunReporter:
         self._forbidden = False
         self._thread = threading.Thread(target=self._work, name="mason-check-runs", daemon=True)
         self._thread.start()
+
+    @property
+    def _checks(self) -> CheckRuns:
+        if found := self._find():
+            return found
+        raise MissingPermission("the forge has no check runs, or Mason may make none")
 
     def report(self, event: ev.Event) -> None:
         match event:
@@ -236,7 +242,7 @@ class CheckRunReporter:
 
     def _try(self, title: str, ask: Callable[[], object]) -> bool | None:
         """Ask the forge; whether it did as it was asked, None when asking again makes no sense now."""
-        if self._forbidden:
+        if self._forbidden or self._find() is None:
             return None
         try:
             ask()

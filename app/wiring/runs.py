@@ -77,7 +77,7 @@ def runner(
             default = surface.stream if surface else (sys.stderr if request.as_json else sys.stdout)
             sinks["status lines"] = StatusLines(status or default)
         if forge.check_runs and not request.dry_run:
-            sinks["check runs"] = CheckRunReporter(forge.check_runs)
+            sinks["check runs"] = CheckRunReporter(lambda: forge.check_runs)
         reporter = FanOut(sinks, redactor)
         stack.callback(reporter.close)
         yield Ports(

@@ -39,7 +39,7 @@ def memory() -> CheckRunMemory:
 
 @pytest.fixture
 def reporter(memory: CheckRunMemory) -> Iterator[CheckRunReporter]:
-    made = CheckRunReporter(memory, spacing=0)
+    made = CheckRunReporter(lambda: memory, spacing=0)
     made.report(run_started(item(), item(2)))
     yield made
     made.close()
@@ -90,7 +90,7 @@ def test_pause__six_updates_fit_into_an_hour() -> None:
 
 
 def test_check_run__quick_changes_are_never_written_one_by_one(memory: CheckRunMemory) -> None:
-    reporter = CheckRunReporter(memory)
+    reporter = CheckRunReporter(lambda: memory)
     reporter.report(run_started(item()))
     step(memory, reporter, item_started())
     for wave in range(1, 50):
@@ -170,7 +170,7 @@ def test_check_run__what_a_killed_runner_left_open_is_ended_first(
 
 
 def test_check_run__close_ends_what_is_open(memory: CheckRunMemory) -> None:
-    reporter = CheckRunReporter(memory)
+    reporter = CheckRunReporter(lambda: memory)
     reporter.report(run_started(item(), item(2)))
     reporter.report(item_started())
     reporter.report(item_started(2))
@@ -187,7 +187,7 @@ def test_check_run__close_ends_what_is_open(memory: CheckRunMemory) -> None:
 def test_check_run__an_end_that_could_not_be_written_is_tried_again_at_close(
     memory: CheckRunMemory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reporter = CheckRunReporter(memory)
+    reporter = CheckRunReporter(lambda: memory)
     reporter.report(run_started(item()))
     step(memory, reporter, item_started())
     memory.problems = [ForgeUnreachable(), ForgeRefused("no lint for you")]
@@ -212,7 +212,7 @@ def test_check_run__a_start_whose_answer_was_lost_is_not_left_open(memory: Check
             return number
 
     losing = Losing()
-    reporter = CheckRunReporter(losing)
+    reporter = CheckRunReporter(lambda: losing)
     reporter.report(run_started(item()))
     reporter.report(item_started())
     assert tried.wait(20)
@@ -232,7 +232,7 @@ def test_check_run__without_permission_there_is_one_warning_and_nothing_more(
     memory: CheckRunMemory, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory.problems = [MissingPermission("checks: write is missing")]
-    reporter = CheckRunReporter(memory, spacing=0)
+    reporter = CheckRunReporter(lambda: memory, spacing=0)
     reporter.report(run_started(item()))
     reporter.report(item_started())
     assert memory.asked.wait(20)
@@ -251,7 +251,7 @@ def test_check_run__close_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
             free.wait(20)
 
     hanging = Hanging()
-    reporter = CheckRunReporter(hanging, patience=0.05)
+    reporter = CheckRunReporter(lambda: hanging, patience=0.05)
     reporter.report(run_started(item()))
     step(hanging, reporter, item_started())
     reporter.close()
