@@ -434,6 +434,11 @@ def kill_user(user: int) -> bool:
     return False
 
 
+def living_users() -> frozenset[int]:
+    """The user ids of all living processes (Linux)."""
+    return frozenset(user for pid in _pids() for user in _uids(pid))
+
+
 def _uids(pid: int) -> frozenset[int]:
     """The user ids of a living process: real, effective, saved, and that of its files; none of a zombie.
 

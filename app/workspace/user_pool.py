@@ -45,6 +45,10 @@ class UserPool:
         self._path = path
         self._next = 0
         self._choosing = threading.Lock()
+        for user in process.living_users() & frozenset(ids):  # what a killed runner's commands have left
+            if (lock := self._lock(user)) is not None:
+                self._clear(user)
+                os.close(lock)
 
     def admit(self, directory: Path) -> None:
         """Let users pass through a directory of a run, to their trees; they cannot list it.
@@ -77,20 +81,28 @@ class UserPool:
                 log.warning("Processes of the user %d do not die; it gets no tree any more", user)
 
     def _take(self) -> tuple[int, int]:
-        """The next id that nobody has, with its lock; which ends with this process, however that ends."""
+        """The next id that nobody has, with its lock, which ends with this process, however that ends."""
         for _ in self._ids:
             with self._choosing:
                 user = self._ids[self._next]
                 self._next = (self._next + 1) % len(self._ids)
-            lock = os.open(self._locks / str(user), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
+            lock = self._lock(user)
+            if lock is None:
                 continue
-            if self._clear(user):  # a killed runner's commands may live on
+            if self._clear(user):
                 return user, lock
+            os.close(lock)
         raise GitFailed(f"each of the {len(self._ids)} users in MASON_USERS has a tree already")
+
+    def _lock(self, user: int) -> int | None:
+        """The open file that makes an id ours until it is closed, None while somebody else has it."""
+        lock = os.open(self._locks / str(user), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        return lock
 
     def _clear(self, user: int) -> bool:
         """Kill a user's processes and remove what they left where everybody may write; whether none is left."""

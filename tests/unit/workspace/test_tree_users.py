@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
@@ -248,6 +249,19 @@ def test_pool__nobody_has_an_id_that_is_taken(
                 pass
     with two.tree("b", commit_id) as tree:
         assert user_of(tree) == 61512
+
+
+def test_pool__what_a_killed_runner_left_is_ended_at_the_next_start(data_root: Path) -> None:
+    left = [subprocess.Popen([*users.as_user(user), "sleep", "600"]) for user in (61513, 61514)]
+    while any(b"sleep" not in Path(f"/proc/{each.pid}/cmdline").read_bytes()[:6] for each in left):
+        pass
+    taken = os.open(data_root / "61514", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(taken, fcntl.LOCK_EX)  # as a runner does that lives
+    user_pool(range(61513, 61515), data_root)
+    os.close(taken)
+    assert (left[0].wait(60), left[1].poll()) == (-signal.SIGKILL, None)
+    left[1].kill()
+    left[1].wait()
 
 
 def test_pool__ids_of_people_are_refused(data_root: Path) -> None:
