@@ -84,12 +84,13 @@ class Git:
         self,
         *arguments: str,
         stdin: bytes = b"",
-        allowed: Sequence[int] = (0,),
+        allowed: Sequence[int | None] = (0,),
         extra: Mapping[str, str] | None = None,
         user: int | None = None,
     ) -> Finished:
         """Run one command; its output is whole. Raises GitFailed with a sentence on any other exit code.
 
+        The exit code of a command that came to no end in time is None.
         The files that it writes are the ``user``'s; None: our own.
         """
         finished = run(
