@@ -27,6 +27,7 @@ _TOOL_HOMES = {
     "BUN_INSTALL": ".bun",
     "PNPM_HOME": ".local/share/pnpm",
     "COREPACK_HOME": ".cache/node/corepack",
+    "MISE_DATA_DIR": ".local/share/mise",
     "PLAYWRIGHT_BROWSERS_PATH": ".cache/ms-playwright",
 }
 """Where tools and downloaded packages live. Caches of results (GOCACHE, say) are left out: an agent may have written
@@ -52,7 +53,7 @@ _PLAIN = {
 def check_environment(environ: Mapping[str, str], tree: Path, home: Path, temporary: Path) -> dict[str, str]:
     """For a check in ``tree``: an empty ``home``, and the tool homes of the real one passed by name."""
     own = _own(home, temporary)
-    passed = _passed(environ, _REGISTRIES) | _tools(environ, users.owner(tree))
+    passed = _passed(environ, _REGISTRIES) | _tools(environ, tree)
     return base_environment(environ, passed | _PLAIN | _programs(environ, tree) | own)
 
 
@@ -62,16 +63,19 @@ def install_environment(environ: Mapping[str, str], tree: Path, home: Path, temp
     Where it runs as another user, who cannot get into the real home, it has the empty ``home`` too.
     """
     passed = _passed(environ, (*_REGISTRIES, *_NETWORK))
-    if user := users.owner(tree):
-        own = _tools(environ, user) | _own(home, temporary)
-    else:
-        own = _passed(environ, tuple(_TOOL_HOMES))
+    separate = users.owner(tree) is not None
+    own = _tools(environ, tree) | _own(home, temporary) if separate else _passed(environ, tuple(_TOOL_HOMES))
     return base_environment(environ, passed | _PLAIN | _programs(environ, tree) | own)
 
 
-def _tools(environ: Mapping[str, str], user: int | None) -> dict[str, str]:
-    """The tool homes that whoever runs a command can use."""
-    found = {}
+def _tools(environ: Mapping[str, str], tree: Path) -> dict[str, str]:
+    """The tool homes that whoever runs a command in the tree can use.
+
+    Where that is another user, the versions that the repository names are kept in the tree's throw-away ``.git``: once
+    for install step and checks, gone with the tree, and nobody else's to change.
+    """
+    user = users.owner(tree)
+    found = {"MISE_DATA_DIR": str(tree / ".git" / "mason-tools")} if user else {}
     for name, default in _TOOL_HOMES.items():
         place = environ.get(name) or (str(Path(environ["HOME"]) / default) if environ.get("HOME") else "")
         usable = users.reaches(Path(place), user) if place and user else os.access(place, os.R_OK | os.X_OK)
