@@ -47,15 +47,16 @@ def read(work: ItemWork, tree: Tree, wave: Wave) -> tuple[render.TaskNote, ...]:
     if not tasks:
         return ()
     before = tree.snapshot()
-    results = side_by_side(wave, tasks, lambda task: read_one(work, tree, wave, task))
+    results = side_by_side(wave, tasks, lambda task: read_one(work, tree, wave, task, before))
     undo_changes(work, tree, before, Role.EXPLORE)
     return tuple(render.TaskNote(task=t, text=r.text) for t, r in zip(tasks, results, strict=True) if r.text)
 
 
-def read_one(work: ItemWork, tree: Tree, wave: Wave, task: Task) -> AgentResult:
+def read_one(work: ItemWork, tree: Tree, wave: Wave, task: Task, state: str) -> AgentResult:
+    """One reading task. ``state`` is the tree before any of them began: nothing is read from it while others live."""
     tell(work, wave, task, ev.TaskStatus.IN_PROGRESS)
     if task.subagent is Subagent.REVIEWER:
-        diff = work.ports.workspace.diff(work.begin, tree.snapshot())
+        diff = work.ports.workspace.diff(work.begin, state)
         prompt, schema = render.review(work.briefing, task, diff), answers.schema(answers.Review)
         result = call_agent(work, tree.path, Role.REVIEW, prompt, schema=schema, task_id=task.id)
         review = answers.parse_review(result.answer)
