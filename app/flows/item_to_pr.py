@@ -158,21 +158,22 @@ def follow_base(work: ItemWork, tree: Tree) -> None:
     """
     if work.evaluation is None or not work.evaluation.passed:
         return
-    workspace = work.ports.workspace
+    workspace, moved = work.ports.workspace, work.base.branch
     try:
         base = workspace.now(work.base)
+        moved = work.branch if base == work.base else base.branch
         start = workspace.start(work.branch, base, "")
         if start.commit == work.begin:
             return
         merged = workspace.merge(work.begin, start.commit, work.evaluation.tree)
     except (MergeConflict, BadRepository) as problem:
-        work.remark = f"{work.base.branch} moved while Mason worked, and could not be merged: {problem}"
+        work.remark = f"{moved} moved while Mason worked, and could not be merged: {problem}"
         return
     base_gate = work.run.gate_of(base, work.stop)
     if base_gate.failures:
         work.remark = f"{base_failure(base, base_gate)}, so this builds on {work.base.commit[:10]}"
         return
-    work.note(f"{base.branch} moved to {base.commit[:10]}; merged, and judged again")
+    work.note(f"{moved} moved while Mason worked: merged, and judged again")
     work.base, work.base_gate, work.begin = base, base_gate, start.commit
     tree.restore(merged)
     evaluate(work, tree)
