@@ -21,8 +21,8 @@ CALLS = [
     (f"GET {REPOSITORY}/commits/{{ref}}/check-runs", 1),
     (MAKE_CHECK, 2),  # on the base
     (f"GET {REPOSITORY}/pulls", 1),
-    ("GET git git-receive-pack", 1),
-    ("POST git git-receive-pack", 1),
+    ("GET git receive-pack", 1),
+    ("POST git receive-pack", 1),
     (MAKE_PULL, 2),
     (f"POST {REPOSITORY}/issues/{{issue_number}}/labels", 1),
     *((MAKE_CHECK, number) for number in range(3, 8)),  # on the head
