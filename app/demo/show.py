@@ -75,6 +75,7 @@ def place(keep: Path | None) -> Iterator[Path]:
         yield keep.absolute()
         return
     directory = Path(tempfile.mkdtemp(prefix="mason-demo-"))
+    directory.chmod(0o711)  # where Mason's commands run as other users, they have to get to their trees
     try:
         yield directory
     finally:
