@@ -11,8 +11,10 @@ import pytest
 
 from app.domain.results import Verdict
 from app.settings import Settings
+from tests.conftest import open_directory
 from tests.other_users import IDS, needs_root
 from tests.unit.workspace.repositories import git, new_repository
+from tests.whole.hosted import Hosted
 from tests.whole.kit import CHECKS, FILES, Project, alive, policy
 from tests.whole.prds import new, prd, wave
 
@@ -109,3 +111,21 @@ def test_run__a_repository_of_somebody_else(project: Switched) -> None:
     project.approve_change()
     assert project.run_one().verdict is Verdict.COMPLETED
     assert git(project.repository, "-c", f"safe.directory={project.repository}", "branch", "--list", "mason/*")
+
+
+def test_action__as_in_the_image(hosted: Hosted) -> None:
+    """The agent tells as whom it runs and what of the job it can see."""
+    look = 'id -u > src/who.txt; env | grep -c -E "INPUT_|GITHUB_|ACTIONS_|MASON_DSN" > src/seen.txt; true'
+    hosted.project.approve("# Look\n\n## Solution\nSay who you are.\n", "Look around")
+    script = hosted.project.agent(implement=look, verify="true")["agent_command"]
+    with open_directory() as place:
+        place.chmod(0o711)
+        agent = place / "agent.sh"
+        agent.write_text(Path(script.split()[-1].strip("'")).read_text().replace("cat >", "cat #"))
+        agent.chmod(0o755)
+        users = {"MASON_USERS": f"{IDS.start}-{IDS.stop - 1}", "MASON_RUNS_DIR": str(place / "runs")}
+        done = hosted.job("run", agent="command", agent_command=f"sh {agent}", environment=users)
+    assert done.code == 0, done.log[-3000:]
+    (pull,) = hosted.there.pulls
+    assert int(hosted.there.git.text("show", f"{pull.head_sha}:src/who.txt")) in IDS
+    assert hosted.there.git.text("show", f"{pull.head_sha}:src/seen.txt") == "0"
