@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolClosed
 
 from app.backlog.documents import jsonable
@@ -20,6 +21,8 @@ from app.backlog.store import SqlBacklog
 from app.errors import DatabaseRefused, DatabaseUnreachable
 
 _CONNECT_SECONDS = 10
+_LONGEST_NUMBER = 400
+"""Digits of an integer; Python refuses to read one of more than 4,300, with an error of its own."""
 _POOL_SIZE = 8
 
 _PASSING = ("08", "57P", "53300", "40001", "40P01", "55P03")
@@ -74,6 +77,7 @@ class PostgresSession:
             reconnect_timeout=0,  # the retries are here, where they end with a sentence
             num_workers=1,
             open=False,
+            configure=lambda connection: set_json_loads(_loads, connection),
         )
 
     def rows(self, name: str, args: Mapping[str, object]) -> list[Row]:
@@ -120,6 +124,11 @@ class PostgresSession:
     def _said(self, problem: psycopg.Error) -> str:
         text = one_line(problem.diag.message_primary or str(problem))
         return text.replace(self._password, "***") if self._password else text
+
+
+def _loads(document: str | bytes) -> Any:  # noqa: ANN401 - JSON
+    """JSON in which no number is too long for Python: one hostile row must not keep anybody from the others."""
+    return json.loads(document, parse_int=lambda digits: int(digits) if len(digits) < _LONGEST_NUMBER else float("inf"))
 
 
 def _may_pass(problem: Exception) -> bool:

@@ -165,3 +165,19 @@ def test_generations__runs_and_claims_that_were_there_are_read(
         assert [result.outcome.verdict for result in store.results(found)] == [Verdict.RELEASED]
     finally:
         store.close()
+
+
+def test_rows__a_number_that_python_cannot_read_keeps_nobody_from_the_other_items(database: str) -> None:
+    with psycopg.connect(database, autocommit=True, row_factory=dict_row) as sql:
+        store = postgres_backlog(database, patience=5)
+        try:
+            given = Given(sql, store)
+            hostile, other = given.item(), given.item()
+            sql.execute(
+                "update mason_pm_backlog_items set execution_result = ('{\"n\": 1' || repeat('0', 5000) || '}')::jsonb"
+                " where id = %s",
+                (hostile,),
+            )
+            assert {item.id for item in store.items([hostile, other])} == {hostile, other}
+        finally:
+            store.close()
