@@ -75,3 +75,11 @@ class MergeConflict(MasonError):
         more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
         super().__init__(f"conflicting changes in {', '.join(paths[:10]) or 'unknown files'}{more}")
         self.paths = paths
+
+
+class Busy(MasonError):
+    """Somebody else is at it right now."""
+
+
+class FenceFell(MasonError):
+    """Somebody else has taken over what this process was at; it writes nothing more."""

@@ -1,0 +1,79 @@
+"""Dispatches: what Mason has sent, or is about to send, to a runner; and the workflow runs that carry them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from app.domain.runs import Base
+
+
+class Work(StrEnum):
+    """What a dispatched runner does; the ``command`` input of the workflow."""
+
+    RUN = "run"
+    VALIDATE = "validate"
+    FIX = "fix"
+
+
+class DispatchState(StrEnum):
+    """``preparing``: not handed to a runner yet. ``dispatched``: handed over, and not known to have ended."""
+
+    PREPARING = "preparing"
+    DISPATCHED = "dispatched"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkflowRun:
+    """A workflow run (or a local process) as its platform has it now. ``conclusion`` is GitHub's word, "" until then.
+
+    ``status`` is ``queued``, ``in_progress`` or ``completed``: GitHub's ``waiting``, ``pending`` and ``requested``
+    count as queued. ``attempt`` counts re-runs, from 1.
+    """
+
+    id: str
+    status: str
+    conclusion: str = ""
+    url: str = ""
+    attempt: int = 1
+
+    @property
+    def completed(self) -> bool:
+        return self.status == "completed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dispatch:
+    """One piece of work for a runner. ``id`` is the run's id, in the backlog's rows and in the workflow run's name.
+
+    ``repository`` is None for a local repository without a name. ``items`` are those meant to be in the run; ``base``
+    is pinned once it is prepared. ``request`` is the key of the request that asked for it, empty when an approval did;
+    ``number`` is the issue or pull request it is told about (0: none), and for ``fix`` and ``validate`` the pull request
+    it is about. ``tries`` counts calls that hand it over; ``cancelled_by`` is the login of who asked to stop it.
+    ``outcome`` is how it ended (`success`, `failed`, `cancelled`, `nothing`); ``reason`` is one sentence about it.
+    """
+
+    id: UUID
+    work: Work
+    repository: str | None
+    items: tuple[UUID, ...] = ()
+    base: Base | None = None
+    number: int = 0
+    instructions: str = ""
+    smoke_test: bool = False
+    e2e: bool = False
+    request: str = ""
+    state: DispatchState = DispatchState.PREPARING
+    tries: int = 0
+    workflow_run: str = ""
+    url: str = ""
+    cancelled_by: str = ""
+    outcome: str = ""
+    reason: str = ""
+    created_at: datetime
+    tried_at: datetime | None = None
+    dispatched_at: datetime | None = None
+    ended_at: datetime | None = None
