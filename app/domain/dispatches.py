@@ -51,8 +51,8 @@ class Dispatch:
 
     ``repository`` is None for a local repository without a name. ``items`` are those meant to be in the run; ``base``
     is pinned once it is prepared. ``request`` is the key of the request that asked for it, empty when an approval did;
-    ``number`` is the issue or pull request it is told about (0: none), and for ``fix`` and ``validate`` the pull request
-    it is about. ``tries`` counts calls that hand it over; ``cancelled_by`` is the login of who asked to stop it.
+    ``number`` is the issue or pull request it is told about (0: none), for ``fix`` and ``validate`` also the one it
+    works on. ``tries`` counts calls that hand it over; ``cancelled_by`` is the login of who asked to stop it.
     ``outcome`` is how it ended (`success`, `failed`, `cancelled`, `nothing`); ``reason`` is one sentence about it.
     """
 

@@ -1,4 +1,4 @@
-"""The app database: what the web app and its workers remember. Everything in it can be looked at again, none is a log."""
+"""The app database: what the web app and its workers remember."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Comment commands: a comment into the commands in it (pure)."""

@@ -1,0 +1,1 @@
+"""The app database: requests, dispatches, locks, and the job queue."""

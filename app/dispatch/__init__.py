@@ -1,0 +1,1 @@
+"""Dispatchers: GitHub Actions, and processes on this machine."""

@@ -1,0 +1,1 @@
+"""The workers: jobs, each a line that calls a flow."""

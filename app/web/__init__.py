@@ -1,0 +1,1 @@
+"""The only Flask: webhooks in, health and metrics, tokens for runners."""
