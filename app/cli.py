@@ -74,6 +74,7 @@ def main(verbose: bool) -> None:
 @click.option("--base", metavar="BRANCH", help="Start from this branch.  [default: the repository's default branch]")
 @click.option("--dsn", metavar="DSN", help="The backlog's Postgres.  [default: $MASON_DSN, else an embedded one]")
 @click.option("--repository", type=DIRECTORY, default=".", help="The repository.  [default: the current directory]")
+@click.option("--run-id", type=click.UUID, help="A run that the web app has opened; takes its items named with --item.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Take approved items to branches whose checks pass; with a GitHub token, to pull requests.
@@ -105,6 +106,63 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
     if result.cancelled:
         raise Cancelled
     sys.exit(1 if result.failed or result.base_failed else 0)
+
+
+def _pull_request_options(command: Any) -> Any:  # noqa: ANN401 - a decorator of click commands
+    """The options that `fix` and `validate` share."""
+    for option in (
+        click.option("--repository", type=DIRECTORY, default=".", help="The repository.  [default: this directory]"),
+        click.option("--smoke-test", is_flag=True, help="Also run the smoke test; its failure is only a warning."),
+        click.option("--e2e", is_flag=True, help="Also run the end-to-end tests; their failure blocks."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("number", type=click.IntRange(min=1))
+@_pull_request_options
+def validate(number: int, repository: Path, **options: Any) -> None:  # noqa: ANN401
+    """Run the checks on pull request NUMBER, and report them there. A fork's code runs too: mind where you are."""
+    from app import wiring
+    from app.flows.pull_requests import validate_pull_request
+
+    request = wiring.RunRequest(repository=repository, backlog=False, rows=False, **options)
+    _judge(request, lambda ports, stop: validate_pull_request(ports, wiring.run_options(request), number, stop))
+
+
+@main.command()
+@click.argument("number", type=click.IntRange(min=1))
+@click.argument("instructions", default="")
+@click.option("--agent", type=click.Choice(["patch", "command"]), help="Who edits the files.  [default: patch]")
+@click.option("--agent-command", metavar="COMMAND", help="The program of --agent command; it gets the prompt on stdin.")
+@click.option("--model", help="The agent's model, by its provider's name.")
+@_pull_request_options
+def fix(number: int, instructions: str, repository: Path, **options: Any) -> None:  # noqa: ANN401
+    """Change pull request NUMBER as INSTRUCTIONS say, until its checks pass; push only what passed.
+
+    Without instructions only what fails is fixed. Forks, and branches that are not Mason's, are left alone.
+    """
+    from app import wiring
+    from app.flows.pull_requests import fix_pull_request
+
+    request = wiring.RunRequest(repository=repository, rows=False, **options)
+    _judge(
+        request, lambda ports, stop: fix_pull_request(ports, wiring.run_options(request), number, instructions, stop)
+    )
+
+
+def _judge(request: Any, judge: Any) -> None:  # noqa: ANN401 - imported when a command runs
+    """The end of `fix` and `validate`."""
+    from app import wiring
+    from app.settings import read_settings
+    from app.signals import stop_on_signals
+
+    settings = read_settings(repository=request.repository)
+    with stop_on_signals() as stop, wiring.runner(settings, request) as ports:
+        judgement = judge(ports, stop)
+    click.echo(wiring.show_judgement(request.redactor, judgement))
+    sys.exit(0 if judgement.passed else 1)
 
 
 @main.command()

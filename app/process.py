@@ -287,6 +287,25 @@ def spawn(
         return child
 
 
+def detach(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own that outlives this process; both its outputs are added to ``log``.
+
+    Raises OSError when it cannot be started.
+    """
+    with log.open("ab") as output, _starting:
+        child = subprocess.Popen(
+            list(command),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        _ours.add(child.pid)
+        return child
+
+
 def _prctl() -> Callable[..., int] | None:
     try:
         return ctypes.CDLL(None).prctl

@@ -13,9 +13,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.config_file import CONFIG_NAME, ConfigFile, read_config_file, top_level
@@ -32,6 +33,12 @@ class Settings(BaseSettings):
     alone. ``github_token``, or ``github_app_id`` and ``github_app_key`` (a PEM), let Mason open pull requests; the two
     addresses are an Enterprise server's. ``users`` are the ids that commands run as, see `user_ids`. ``container`` is
     set in the image, which cannot update itself.
+
+    Of the web app: ``app_url`` is where the world reaches it, ``database_url`` (``DATABASE_URL``) its own database.
+    ``github_webhook_secret`` and ``webhook_secret`` (Supabase's) may name several, separated by commas or blanks.
+    ``workflow`` is the file that the ``dispatcher`` ``github_actions`` dispatches. ``debounce`` in seconds is how long
+    approvals must have ceased before a run starts, ``sweep`` the seconds from one look at everything to the next.
+    ``workers`` counts gunicorn's processes, ``threads`` those of each; ``jobs`` run side by side in one worker.
     """
 
     model_config = SettingsConfigDict(env_prefix="MASON_", extra="ignore", frozen=True, env_ignore_empty=True)
@@ -59,22 +66,38 @@ class Settings(BaseSettings):
     users: str | None = None
     database_patience: float = Field(300.0, ge=0)
     heartbeat: float = Field(20.0, gt=0, le=60)
+    app_url: str | None = None
+    database_url: SecretStr | None = Field(None, validation_alias=AliasChoices("MASON_DATABASE_URL", "DATABASE_URL"))
+    github_webhook_secret: SecretStr | None = None
+    workflow: str = Field("mason.yml", pattern=r"^[\w.-]+\.ya?ml$")
+    dispatcher: Literal["github_actions", "local"] | None = None
+    oidc_issuer: str = "https://token.actions.githubusercontent.com"
+    debounce: float = Field(5.0, ge=0, le=600)
+    sweep: float = Field(60.0, ge=1, le=3600)
+    workers: int = Field(2, ge=1, le=64)
+    threads: int = Field(8, ge=1, le=256)
+    jobs: int = Field(4, ge=1, le=64)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that must never be shown: the DSN, its password by itself, keys, tokens and other passwords."""
         named = (
             *(self.supabase_key, self.database_password, self.access_token, self.webhook_secret),
-            *(self.github_token, self.github_app_key, self.anthropic_api_key),
+            *(self.github_token, self.github_app_key, self.anthropic_api_key, self.github_webhook_secret),
         )
         found = [secret.get_secret_value() for secret in named if secret]
-        if self.dsn:
-            dsn = self.dsn.get_secret_value()
-            in_url = r"://[^:/@]*:([^@/]*)@|[?&]password=([^&\s]*)"
-            words = re.findall(in_url if "://" in dsn else r"password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)()", dsn)
-            passwords = [unquote(one.strip("'")) for pair in words for one in pair if one]
-            found += [dsn, *passwords, *(one.strip("'") for pair in words for one in pair if one)]
+        found += [*secret_list(self.github_webhook_secret), *secret_list(self.webhook_secret)]
+        for dsn in (self.dsn, self.database_url):
+            found += _secrets_of_dsn(dsn.get_secret_value()) if dsn else []
         return tuple(found)
+
+
+def _secrets_of_dsn(dsn: str) -> list[str]:
+    """The DSN and its password, as it stands there and as it is meant."""
+    in_url = r"://[^:/@]*:([^@/]*)@|[?&]password=([^&\s]*)"
+    words = re.findall(in_url if "://" in dsn else r"password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)()", dsn)
+    passwords = [unquote(one.strip("'")) for pair in words for one in pair if one]
+    return [dsn, *passwords, *(one.strip("'") for pair in words for one in pair if one)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +107,11 @@ class Origin:
     name: str
     url: str | None
     key: SecretStr | None
+
+
+def secret_list(secrets: SecretStr | None) -> tuple[str, ...]:
+    """Several secrets in one variable, while they are being changed: separated by commas or blanks."""
+    return tuple(re.split(r"[\s,]+", secrets.get_secret_value().strip())) if secrets else ()
 
 
 def read_settings(*, dsn: str | None = None, repository: Path | None = None) -> Settings:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from app.domain.runs import Base
+
+MOST_TRIES = 3
+"""How often a dispatch is handed over whose workflow run never appears."""
+
+APPEARS = timedelta(minutes=2)
+"""A workflow run that cannot be found for this long after it was handed over never started."""
+
+QUEUE_LIMIT = timedelta(hours=6)
+"""A workflow run that no runner has taken for this long is given up."""
 
 
 class Work(StrEnum):
@@ -77,3 +86,32 @@ class Dispatch:
     tried_at: datetime | None = None
     dispatched_at: datetime | None = None
     ended_at: datetime | None = None
+
+
+class Step(StrEnum):
+    """What is to be done about a dispatch that was handed over."""
+
+    WAIT = "wait"
+    HAND_OVER = "hand over again"
+    GIVE_UP = "give up"
+    CONCLUDE = "conclude"
+
+
+def next_step(dispatch: Dispatch, workflow: WorkflowRun | None, now: datetime) -> Step:
+    """Decided by what is seen now, not by what was heard. ``now`` is of the clock that the dispatch's times are of."""
+    if workflow is None:
+        return _about_a_lost_one(dispatch, now)
+    if workflow.completed:
+        return Step.CONCLUDE
+    since = dispatch.dispatched_at or now
+    if workflow.status == "queued" and now - since > QUEUE_LIMIT:
+        return Step.GIVE_UP
+    return Step.WAIT
+
+
+def _about_a_lost_one(dispatch: Dispatch, now: datetime) -> Step:
+    if dispatch.cancelled_by or dispatch.workflow_run:  # it was there, and was deleted
+        return Step.CONCLUDE
+    if now - (dispatch.tried_at or now) < APPEARS:
+        return Step.WAIT
+    return Step.HAND_OVER if dispatch.tries < MOST_TRIES else Step.GIVE_UP

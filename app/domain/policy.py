@@ -48,12 +48,29 @@ class Install(Command):
 
 
 class Limits(_Strict):
-    """How much an item may use. ``agent_timeout`` in seconds of one agent call, ``max_cost_usd`` for one item."""
+    """How much an item may use: ``agent_timeout`` in seconds of one agent call, ``max_cost_usd`` for one item. How much
+    the web app may start: items of one run, and items and dollars within 24 hours.
+    """
 
     fix_iterations: int = Field(MAX_FIX_ITERATIONS, ge=0, le=MAX_FIX_ITERATIONS)
     agent_timeout: Seconds = 1800.0
     max_cost_usd: float | None = Field(None, gt=0)
     max_parallel_checks: int | None = Field(None, ge=1, le=256)
+    items_per_run: int = Field(20, ge=1, le=256)
+    items_per_day: int = Field(100, ge=0)
+    cost_per_day_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+
+class Unattended(_Strict):
+    """Which approved items the web app may start by itself; the others wait for a person's `/mason run --item`.
+
+    ``types`` None: all of them. ``complexity_below`` None: however complex (1 to 5) they are.
+    """
+
+    types: tuple[str, ...] | None = None
+    complexity_below: int | None = Field(
+        None, ge=1, le=6, validation_alias=AliasChoices("complexity_below", "complexity-below")
+    )
 
 
 CheckCommand = Annotated[Command, BeforeValidator(_command)]
@@ -81,6 +98,7 @@ class Policy(_Strict):
     execution: _Execution = _Execution()
     install: Annotated[Install | None, BeforeValidator(_command)] = None
     limits: Limits = Limits()
+    unattended: Unattended = Unattended()
     pull_requests: PullRequestPolicy = Field(
         PullRequestPolicy(), validation_alias=AliasChoices("pull_requests", "pull-requests")
     )

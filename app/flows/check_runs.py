@@ -22,16 +22,18 @@ def end_check_runs(forge: Forge, lost: Sequence[SeenClaim]) -> None:
     subjects = {(seen.claim.run_id, seen.claim.item_id) for seen in lost}
     for commit in {seen.base_commit for seen in lost if seen.base_commit}:
         end_left_open(
-            forge, commit, lambda subject: (subject.run_id, subject.item_id) in subjects, "Its runner was lost"
+            forge.check_runs,
+            commit,
+            lambda subject: (subject.run_id, subject.item_id) in subjects,
+            "Its runner was lost",
         )
 
 
-def end_left_open(forge: Forge, commit: str, ours: Callable[[Subject], bool], reason: str) -> None:
+def end_left_open(checks: CheckRuns | None, commit: str, ours: Callable[[Subject], bool], reason: str) -> None:
     """Complete, as cancelled, the check runs on a commit that are still in progress and of which ``ours`` holds.
 
     Idempotent: a completed check run is left alone. It only shows something: a forge that fails is a warning.
     """
-    checks = forge.check_runs
     try:
         left = [found for found in checks.found(commit) if not found.completed] if checks else []
         for found in left:

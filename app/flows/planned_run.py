@@ -64,7 +64,9 @@ def finish_run(ports: Ports, run_id: UUID) -> RunResult:
     run = opened_run(ports, run_id)
     give_back_what_never_began(ports, run)
     take_back_lost_items(ports)
-    end_left_open(ports.forge, run.base.commit, lambda subject: subject.run_id == run.id, "The run has ended")
+    end_left_open(
+        ports.forge.check_runs, run.base.commit, lambda subject: subject.run_id == run.id, "The run has ended"
+    )
     results = tuple(ports.backlog.results(run))
     result = RunResult(run_id=run.id, base=run.base, results=results)
     ports.reporter.report(ev.RunFinished(result=result))

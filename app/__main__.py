@@ -1,0 +1,5 @@
+"""`python -m app` is `mason`."""
+
+from app.cli import main
+
+main()

@@ -1,0 +1,47 @@
+"""The sweep: look at everything that is not finished, so that a lost webhook delays work and loses none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from app.domain.claims import SeenClaim
+from app.domain.jobs import AnswerRequest, ReconcileBacklog, ReconcileRun
+from app.errors import MasonError
+from app.flows.app_work import AppPorts
+from app.flows.check_runs import end_left_open
+
+log = logging.getLogger("mason")
+
+
+def sweep(ports: AppPorts) -> None:
+    """Take back what lost runners held, and have everything unfinished looked at, each thing by a job of its own."""
+    for request in ports.database.unanswered():
+        ports.jobs.defer(AnswerRequest(key=request.key, repository=request.repository, number=request.number))
+    for dispatch in ports.database.unfinished():
+        ports.jobs.defer(ReconcileRun(run_id=dispatch.id))
+    for dead in ports.backlog.dead_claims(
+        lambda claim: ports.is_dead(claim.claimed_by), lambda found: end_their_checks(ports, found)
+    ):
+        log.warning("The runner of “%s” was lost", dead.title[:200])
+    ports.jobs.defer(ReconcileBacklog())
+
+
+def end_their_checks(ports: AppPorts, lost: Sequence[SeenClaim]) -> None:
+    """Check runs that lost runners left in progress, of runs that this app has dispatched."""
+    for run_id in {seen.claim.run_id for seen in lost}:
+        dispatch = ports.database.dispatch(run_id)
+        if dispatch is None or dispatch.base is None:
+            continue
+        items = {seen.claim.item_id for seen in lost if seen.claim.run_id == run_id}
+        try:
+            checks = ports.repositories.named(dispatch.repository).check_runs
+        except MasonError as problem:
+            log.warning("Check runs of run %s are left open: %s", run_id, problem)
+            continue
+        end_left_open(
+            checks,
+            dispatch.base.commit,
+            lambda subject, run=run_id, items=items: subject.run_id == run and subject.item_id in items,
+            "Its runner was lost",
+        )
