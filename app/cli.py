@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 from uuid import UUID
 
 import click
 
 from app.errors import Cancelled, MasonError, UsageError
 from app.log import Redactor, printable, set_up_logging
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 BUG = 70
 DIRECTORY = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
@@ -108,7 +111,7 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
     sys.exit(1 if result.failed or result.base_failed else 0)
 
 
-def _pull_request_options(command: Any) -> Any:  # noqa: ANN401 - a decorator of click commands
+def _pull_request_options(command: Function) -> Function:
     """The options that `fix` and `validate` share."""
     for option in (
         click.option("--repository", type=DIRECTORY, default=".", help="The repository.  [default: this directory]"),
@@ -203,6 +206,76 @@ def migrate(
     )
     lines = bring_up_to_date(settings, MigrateRequest(**options))
     click.echo("\n".join(lines) or "the database is up to date")
+
+
+def _serving(*, listens: bool) -> Callable[[Function], Function]:
+    """The options that `serve`, `web` and `worker` share."""
+
+    def decorate(command: Function) -> Function:
+        command = click.option(
+            "--repository",
+            type=DIRECTORY,
+            default=".",
+            help="The checkout that local runs work on.  [default: this one]",
+        )(command)
+        if listens:
+            command = click.option(
+                "--port", type=click.IntRange(1, 65535), default=8000, envvar="MASON_PORT", show_default=True
+            )(command)
+            command = click.option("--host", default="127.0.0.1", envvar="MASON_HOST", show_default=True)(command)
+        return command
+
+    return decorate
+
+
+@main.command()
+@_serving(listens=True)
+def serve(**options: Any) -> None:  # noqa: ANN401
+    """Run the web app on one machine: approved items start by themselves.
+
+    Web server and worker, kept running. Without DATABASE_URL its database is an embedded Postgres, without a backlog
+    of yours that one too; without GitHub settings, runs are processes on this machine and branches stay in this
+    repository. `mason web` and `mason worker` run the two apart, with one DATABASE_URL.
+
+    \b
+    MASON_SUPABASE_URL, _KEY, MASON_WEBHOOK_SECRET               the backlog, and who speaks for it
+    MASON_GITHUB_APP_ID, _APP_KEY, MASON_GITHUB_WEBHOOK_SECRET   the GitHub App
+    MASON_APP_URL                                                where the world reaches this app
+    """
+    from app.serving.serve import Serving
+    from app.serving.serve import serve as run_all
+    from app.settings import read_settings
+    from app.signals import stop_on_signals
+
+    serving = Serving(**options)
+    with stop_on_signals() as stop:
+        run_all(read_settings(repository=serving.repository), serving, stop, click.echo)
+
+
+@main.command()
+@_serving(listens=True)
+def web(**options: Any) -> None:  # noqa: ANN401
+    """Run the web app's HTTP server alone (`mason serve` runs it beside a worker)."""
+    from app.serving.serve import Serving
+    from app.serving.serve import web as run_web
+    from app.settings import read_settings
+
+    serving = Serving(**options)
+    run_web(read_settings(repository=serving.repository), serving)
+
+
+@main.command()
+@_serving(listens=False)
+def worker(**options: Any) -> None:  # noqa: ANN401
+    """Run one worker of the web app: it claims, dispatches, and answers. Start as many as you like."""
+    from app.serving.serve import Serving
+    from app.serving.serve import worker as run_worker
+    from app.settings import read_settings
+    from app.signals import stop_on_signals
+
+    serving = Serving(**options)
+    with stop_on_signals() as stop:
+        run_worker(read_settings(repository=serving.repository), serving, stop)
 
 
 @main.command()

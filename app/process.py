@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import re
 import selectors
 import signal
-import socket
 import subprocess
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from app import users
+from app import living, users
 
 MARK = "MASON_PROCESS"
 """Environment variable that marks every process of one contained command: ``<pid namespace> <pid> <start> <command>``.
@@ -254,11 +252,12 @@ def spawn(
     *,
     cwd: Path,
     env: Mapping[str, str],
-    log: Path,
+    log: Path | None,
     user: int | None = None,
     group: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a long-running child in a session of its own; both its outputs go to ``log``, which starts empty.
+    """Start a long-running child in a session of its own; both its outputs go to ``log``, which starts empty, or (None)
+    where ours go.
 
     ``user`` and ``group`` (numeric) are what it runs as. On Linux it gets SIGINT when the thread that started it ends,
     a killed parent included. The caller stops and reaps it. Raises OSError when it cannot be started.
@@ -269,14 +268,14 @@ def spawn(
         if prctl:
             prctl(1, int(signal.SIGINT), 0, 0, 0)  # PR_SET_PDEATHSIG
 
-    with log.open("wb") as output, _starting:
+    with log.open("wb") if log else nullcontext() as output, _starting:
         child = subprocess.Popen(
             list(command),
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if log else None,
             start_new_session=True,
             user=user,
             group=group,
@@ -417,8 +416,8 @@ def kill_marked(mark: str) -> None:
 
     def find() -> list[int]:
         with _starting:
-            strays = [pid for pid in _pids() if _is_stray(pid)] if _adopting is not None else []
-        return strays + [pid for pid in _pids() if needle in _environ(pid)]
+            strays = [pid for pid in living.pids() if _is_stray(pid)] if _adopting is not None else []
+        return strays + [pid for pid in living.pids() if needle in living.environ(pid)]
 
     _kill_until_none(find)
 
@@ -428,7 +427,7 @@ def _is_stray(pid: int) -> bool:
         _adopting is not None
         and pid not in _adopting
         and pid not in _ours
-        and _parent(pid) == os.getpid()
+        and living.parent(pid) == os.getpid()
         and not _mark(pid)
     )
 
@@ -441,7 +440,7 @@ def kill_user(user: int) -> bool:
     """
 
     def left() -> list[int]:
-        return [pid for pid in _pids() if user in _uids(pid)]
+        return [pid for pid in living.pids() if user in living.uids(pid)]
 
     stroke = [*users.as_user(user), "/bin/sh", "-c", "kill -s KILL -- -1"]
     deadline = time.monotonic() + _DYING
@@ -453,47 +452,26 @@ def kill_user(user: int) -> bool:
     return False
 
 
-def living_users() -> frozenset[int]:
-    """The user ids of all living processes (Linux)."""
-    return frozenset(user for pid in _pids() for user in _uids(pid))
-
-
-def _uids(pid: int) -> frozenset[int]:
-    """The user ids of a living process: real, effective, saved, and that of its files; none of a zombie.
-
-    The owner of ``/proc/<pid>`` would not do: a process can make that root. Nor does a dead first thread say that all
-    are dead.
-    """
-    try:
-        status = Path(f"/proc/{pid}/status").read_bytes()
-    except OSError:
-        return frozenset()
-    if re.search(rb"(?m)^State:\t[ZX]", status) and re.search(rb"(?m)^Threads:\t[01]$", status):
-        return frozenset()
-    found = re.search(rb"(?m)^Uid:(.*)$", status)
-    return frozenset(map(int, found[1].split())) if found else frozenset()
-
-
 def kill_orphans() -> None:
     """Kill what contained commands of a killed runner left running: it could not do so itself (Linux)."""
-    _kill_until_none(lambda: [pid for pid in _pids() if _is_orphan(_mark(pid))])
+    _kill_until_none(lambda: [pid for pid in living.pids() if _is_orphan(_mark(pid))])
 
 
 def _runner() -> str:
     """This process, as the marks of its commands name it."""
-    return f"{pid_namespace()} {os.getpid()} {start_time(os.getpid())}"
+    return f"{living.pid_namespace()} {os.getpid()} {living.start_time(os.getpid())}"
 
 
 def _mark(pid: int) -> str:
     """The mark of a process, empty when it has none."""
-    marks = (entry for entry in _environ(pid).split(b"\0") if entry.startswith(f"{MARK}=".encode()))
+    marks = (entry for entry in living.environ(pid).split(b"\0") if entry.startswith(f"{MARK}=".encode()))
     return next(marks, b"").decode("utf-8", "replace").partition("=")[2]
 
 
 def _is_orphan(mark: str) -> bool:
     match mark.split(" "):
-        case [namespace, pid, started, _] if pid.isdecimal() and namespace == pid_namespace():
-            return start_time(int(pid)) != started
+        case [namespace, pid, started, _] if pid.isdecimal() and namespace == living.pid_namespace():
+            return living.start_time(int(pid)) != started
         case _:
             return False
 
@@ -512,20 +490,6 @@ def _kill_until_none(find: Callable[[], list[int]]) -> None:
         pause = min(2 * pause, _TICK)
 
 
-def _pids() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
-    except OSError:
-        return []
-
-
-def _environ(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""
-
-
 def adopt_orphans() -> None:
     """Make this process the parent of its orphaned descendants, so that they can be found (Linux; else nothing).
 
@@ -540,7 +504,7 @@ def adopt_orphans() -> None:
 def children() -> frozenset[int]:
     """The processes that this one is the parent of, by id."""
     ours = os.getpid()
-    return frozenset(pid for pid in _pids() if _parent(pid) == ours)
+    return frozenset(pid for pid in living.pids() if living.parent(pid) == ours)
 
 
 def kill_descendants(spared: frozenset[int] = frozenset()) -> None:
@@ -552,45 +516,8 @@ def kill_descendants(spared: frozenset[int] = frozenset()) -> None:
 
 
 def _descendants(spared: frozenset[int]) -> list[int]:
-    parents = {pid: _parent(pid) for pid in _pids() if pid not in spared}
+    parents = {pid: living.parent(pid) for pid in living.pids() if pid not in spared}
     ours = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= more
     return sorted(ours - {os.getpid()})
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, IndexError, ValueError):
-        return -1
-
-
-def host() -> str:
-    """This machine since its last boot: its name and the boot's id, without blanks."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:13]
-    except OSError:
-        boot = "unknown"
-    return f"{socket.gethostname()}/{boot}".replace(" ", "-")
-
-
-def pid_namespace() -> str:
-    """The number of the namespace in which this process's ids count: two containers on one host have two.
-
-    Digits alone (or ``none``), for it becomes part of a directory's name: a colon there would cut the PATH in two.
-    """
-    try:
-        link = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - "pid:[4026531836]" points to no path
-    except OSError:
-        return "none"
-    return "".join(filter(str.isdigit, link)) or "none"
-
-
-def start_time(pid: int) -> str | None:
-    """When a living process started, in clock ticks since boot; None when there is none (or no ``/proc``)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return None if len(fields) < 20 or fields[0] in "ZX" else fields[19]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import process
+from app import living, process
 from app.domain.dispatches import Dispatch, Work, WorkflowRun
 from app.errors import Busy, UsageError
 
@@ -174,4 +174,4 @@ def _read(path: Path) -> list[str] | None:
 
 def _is_alive(known: Sequence[str]) -> bool:
     """Whether it is still this very process: an id may have been given to another one."""
-    return len(known) == 2 and known[0].isdecimal() and process.start_time(int(known[0])) == known[1]
+    return len(known) == 2 and known[0].isdecimal() and living.start_time(int(known[0])) == known[1]

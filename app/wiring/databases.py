@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -9,7 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
 
 from app.backlog import migrate as migrations
 from app.backlog.direct import place
@@ -20,6 +26,9 @@ from app.forge.names import repository_name
 from app.ports.backlog import Backlog
 from app.settings import Settings, environment, state_dir
 from app.workspace.source import Source
+
+APP_DATABASE = "mason_app"
+"""The web app's database on the embedded server."""
 
 
 @contextmanager
@@ -41,6 +50,37 @@ def open_backlog(settings: Settings, state: Path) -> Iterator[Backlog]:
             backlog = postgres_backlog(server.dsn, patience=patience)
         stack.callback(backlog.close)
         yield backlog
+
+
+@contextmanager
+def served_databases(settings: Settings, state: Path) -> Iterator[Settings]:
+    """Settings that name both databases of the web app by DSN, while they are there: what nothing else names is on one
+    embedded server, started here, with a database each. A backlog of ours is brought up to date.
+    """
+    with ExitStack() as stack:
+        found: dict[str, object] = {}
+        own_backlog = not (settings.dsn or settings.supabase_url)
+        if own_backlog or not settings.database_url:
+            server = EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin)
+            stack.enter_context(server)
+            if own_backlog:
+                migrations.apply(server.dsn)
+                found["dsn"] = SecretStr(server.dsn)
+            if not settings.database_url:
+                found["database_url"] = SecretStr(database_beside(server.dsn, APP_DATABASE))
+        yield settings.model_copy(update=found)
+
+
+def database_beside(dsn: str, name: str) -> str:
+    """The DSN of another database of the same server, made if it is not there."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        there = connection.execute("select from pg_database where datname = %s", (name,)).fetchone()
+        if there is None:
+            # Whoever is second finds it made, or half made.
+            with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(path=f"/{name}"))
 
 
 def spool_directory(settings: Settings, state: Path) -> Path:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import click
 
-from app import process
+from app import living, process
 from app.agents.adapters import ADAPTERS, AgentOptions
 from app.backlog.none import no_backlog
 from app.domain.claims import Claimant
@@ -145,7 +145,7 @@ def make_gate(
 def this_process() -> Claimant:
     pid = os.getpid()
     return Claimant(
-        host=process.host(), namespace=process.pid_namespace(), pid=pid, started=process.start_time(pid) or "unknown"
+        host=living.host(), namespace=living.pid_namespace(), pid=pid, started=living.start_time(pid) or "unknown"
     )
 
 
@@ -156,7 +156,7 @@ def is_dead(claimed_by: str, surface: Surface | None = None) -> bool:
     claimant, here = Claimant.parse(claimed_by), this_process()
     if claimant is None or (claimant.host, claimant.namespace) != (here.host, here.namespace):
         return False
-    return here.started != "unknown" and process.start_time(claimant.pid) != claimant.started
+    return here.started != "unknown" and living.start_time(claimant.pid) != claimant.started
 
 
 def new_run_directory(runs: Path, environ: Mapping[str, str]) -> Path:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from app import process, users
+from app import living, process, users
 from app.errors import GitFailed, UsageError
 from app.removal import remove
 
@@ -45,7 +45,7 @@ class UserPool:
         self._path = path
         self._next = 0
         self._choosing = threading.Lock()
-        for user in process.living_users() & frozenset(ids):  # what a killed runner's commands have left
+        for user in living.living_users() & frozenset(ids):  # what a killed runner's commands have left
             if (lock := self._lock(user)) is not None:
                 self._clear(user)
                 os.close(lock)

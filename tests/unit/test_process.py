@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app import process
+from app import living, process
 from app.process import Finished, Stop, base_environment
 
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -208,7 +208,7 @@ def test_stop__wakes_who_waits() -> None:
 HOSTILE = """
 import sys
 from pathlib import Path
-from app import process
+from app import living, process
 process.adopt_orphans()
 script = "env -i setsid sh -c 'echo $$; touch up; exec sleep 600' & while [ ! -e up ]; do :; done"
 done = process.run(["sh", "-c", script],
@@ -228,7 +228,7 @@ def test_kill_descendants__finds_even_orphans_without_the_mark(tmp_path: Path) -
 STRAYS = """
 import sys, threading
 from pathlib import Path
-from app import process
+from app import living, process
 process.adopt_orphans()
 env = {"PATH": sys.argv[1]}
 tools = [threading.Thread(target=process.run, args=(["sleep", "600"],),
@@ -237,7 +237,7 @@ for tool in tools:
     tool.start()
 script = "env -i setsid sh -c 'echo $$; touch up; exec sleep 600' & while [ ! -e up ]; do :; done"
 done = process.run(["sh", "-c", script], cwd=Path(sys.argv[2]), env=env, timeout=60, contained=True)
-print(process.start_time(int(done.text)), len(process.children()))
+print(living.start_time(int(done.text)), len(process.children()))
 for tool in tools:
     tool.join()
 """
@@ -251,12 +251,12 @@ def test_run__a_stray_without_the_mark_ends_with_its_command_and_nothing_else_do
 
 SPARING = """
 import subprocess
-from app import process
+from app import living, process
 server = subprocess.Popen(["sh", "-c", "sleep 600 & wait"])
 before = process.children()
 command = subprocess.Popen(["sleep", "600"])
 process.kill_descendants(before)
-print(before == {server.pid}, server.poll(), process.start_time(command.pid))
+print(before == {server.pid}, server.poll(), living.start_time(command.pid))
 process.kill_descendants()
 server.wait()
 """
@@ -296,4 +296,4 @@ def test_kill_orphans__ends_what_a_killed_runner_left_and_nothing_else() -> None
 
 
 def test_pid_namespace__can_be_part_of_a_path_that_is_on_the_path() -> None:
-    assert re.fullmatch(r"\d+|none", process.pid_namespace())
+    assert re.fullmatch(r"\d+|none", living.pid_namespace())

@@ -1,0 +1,1 @@
+"""The processes of the web app: supervised side by side, or each by itself."""

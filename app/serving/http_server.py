@@ -1,0 +1,71 @@
+"""gunicorn, configured for Mason: threads in a few processes, each with connections of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from app.serving.supervisor import GRACE
+
+Wsgi = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """``workers`` counts processes, ``threads`` those of each."""
+
+    host: str
+    port: int
+    workers: int
+    threads: int
+
+
+class HttpServer(BaseApplication):
+    """``make`` is called once in each worker, after the fork, so that no connection is shared. ``when_ready`` is told
+    once that connections are accepted; ``at_exit`` of the process id of each worker that ended.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        make: Callable[[], Wsgi],
+        *,
+        when_ready: Callable[[], None] = lambda: None,
+        at_exit: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._address = address
+        self._make = make
+        self._when_ready = when_ready
+        self._at_exit = at_exit
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Nothing is read from files or the environment."""
+        shared_memory = Path("/dev/shm")  # noqa: S108 - where gunicorn keeps its heartbeats off the disk
+        settings: dict[str, Any] = {
+            "bind": [f"{self._address.host}:{self._address.port}"],
+            "worker_class": "gthread",
+            "workers": self._address.workers,
+            "threads": self._address.threads,
+            "graceful_timeout": int(GRACE) - 2,
+            "timeout": 60,
+            "keepalive": 15,
+            "backlog": 2048,
+            "limit_request_line": 4094,
+            "limit_request_fields": 60,
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "worker_tmp_dir": str(shared_memory) if shared_memory.is_dir() else None,
+            "when_ready": lambda _: self._when_ready(),
+            "child_exit": lambda _, worker: self._at_exit(worker.pid),
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Wsgi:
+        """The WSGI application of one worker."""
+        return self._make()

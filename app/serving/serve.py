@@ -1,0 +1,126 @@
+"""`mason serve`, `mason web`, `mason worker`: the web app on one machine, or its two processes apart."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app import wiring
+from app.errors import UsageError
+from app.process import Stop
+from app.serving.http_server import Address, HttpServer
+from app.serving.supervisor import Part, supervise
+from app.settings import Settings, environment, secret_list, state_dir
+from app.wiring.databases import keep_out_of_git, served_databases
+
+log = logging.getLogger("mason")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Serving:
+    """What `mason serve` was asked: where to listen, and the checkout that local runs work on."""
+
+    repository: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+
+def serve(settings: Settings, serving: Serving, stop: Stop, say: Callable[[str], None]) -> None:
+    """Databases, web and worker, until the stop. Raises UsageError before anything starts."""
+    require_secrets(settings)
+    state = state_dir(settings, serving.repository)
+    keep_out_of_git(state)
+    with served_databases(settings, state) as served:
+        say(announcement(settings, served, serving))
+        stop.heeded = True
+        parts = [
+            Part(name=name, command=mason(name, serving), env=child_environment(served)) for name in ("web", "worker")
+        ]
+        supervise(parts, stop, cwd=serving.repository)
+
+
+def mason(name: str, serving: Serving) -> list[str]:
+    """The command line of one of our processes."""
+    where = ["--host", serving.host, "--port", str(serving.port)] if name == "web" else []
+    return [sys.executable, "-m", "app", name, "--repository", str(serving.repository), *where]
+
+
+def child_environment(served: Settings) -> Mapping[str, str]:
+    """Our environment, with the databases that we have opened."""
+    named = {"MASON_DSN": served.dsn, "MASON_DATABASE_URL": served.database_url}
+    return environment() | {name: secret.get_secret_value() for name, secret in named.items() if secret}
+
+
+def web(settings: Settings, serving: Serving) -> None:
+    """gunicorn, as this process, until a signal ends it."""
+    require_secrets(settings)
+    state = state_dir(settings, serving.repository)
+    keep_out_of_git(state)
+    metrics = Path(tempfile.mkdtemp(prefix="mason-metrics-"))
+    try:
+        with served_databases(settings, state) as served:
+            wiring.prepare_app(served)
+            server = HttpServer(
+                Address(host=serving.host, port=serving.port, workers=settings.workers, threads=settings.threads),
+                lambda: wiring.web_application(served, serving.repository, metrics),
+                when_ready=lambda: log.info("Listening on %s port %s", serving.host, serving.port),
+                at_exit=lambda pid: wiring.forget_metrics_of(metrics, pid),
+            )
+            server.run()
+    finally:
+        shutil.rmtree(metrics, ignore_errors=True)
+
+
+def worker(settings: Settings, serving: Serving, stop: Stop) -> None:
+    """A worker, as this process, until the stop."""
+    state = state_dir(settings, serving.repository)
+    keep_out_of_git(state)
+    with served_databases(settings, state) as served:
+        wiring.prepare_app(served)
+        stop.heeded = True
+        wiring.work(served, serving.repository, stop)
+
+
+def require_secrets(settings: Settings) -> None:
+    """A platform without its webhook secret is refused: anybody could speak for it (design, Trust)."""
+    if (settings.github_app_id or settings.github_token) and not secret_list(settings.github_webhook_secret):
+        raise UsageError(
+            "GitHub is configured, but not the secret of its webhooks: set MASON_GITHUB_WEBHOOK_SECRET to the one that "
+            "the GitHub App (or the repository's webhook) has"
+        )
+    if settings.supabase_url and not secret_list(settings.webhook_secret):
+        raise UsageError(
+            "Supabase is configured, but not the secret of its webhooks: set MASON_WEBHOOK_SECRET to the one that "
+            "`mason migrate --webhook-url` has shown"
+        )
+
+
+def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
+    """What is served, and what is not, for the person who started it."""
+    url = settings.app_url or f"http://{serving.host}:{serving.port}"
+    own = not (settings.dsn or settings.supabase_url)
+    backlog = "an embedded Postgres" if own else settings.supabase_url or "the Postgres of MASON_DSN"
+    nowhere = "not configured, so no endpoint: branches stay in this repository"
+    github = "POST /webhooks/github" if settings.github_app_id or settings.github_token else nowhere
+    supabase = "POST /webhooks/supabase" if settings.webhook_secret else "no MASON_WEBHOOK_SECRET, so no endpoint"
+    local = wiring.dispatches_locally(settings)
+    lines = [
+        f"Mason listens on {url}  (/healthz, /readyz, /metrics)",
+        f"  Backlog   {backlog}, looked at every {wiring.sweep_seconds(settings):g} s",
+        f"  Supabase  {supabase}",
+        f"  GitHub    {github}",
+        f"  Runs      {f'processes on this machine, in {serving.repository}' if local else 'workflow runs on GitHub'}",
+    ]
+    if own and served.dsn:
+        shown = (
+            f'psql "{served.dsn.get_secret_value()}"'
+            if sys.stdout.isatty()
+            else "psql (its DSN is shown on a terminal)"
+        )
+        lines += ["", "Add an approved item with `mason add prd.md`, or approve one with SQL:", f"  {shown}"]
+    return "\n".join([*lines, "", "Ctrl-C stops it; what runs is given back."])
