@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from app.domain.items import Item
 from app.domain.results import Diagnostic
+from app.domain.text import one_line
 
 TEXT_LIMIT = 65_535
 """Characters of a check run's ``summary`` and of its ``text`` (platform facts, Checks)."""
@@ -15,6 +17,8 @@ TEXT_LIMIT = 65_535
 ANNOTATIONS_A_REQUEST = 50
 ANNOTATION_LIMIT = 200
 """Annotations of one check run at most: more of them help nobody, and each fifty cost a write."""
+
+_NAME_LIMIT = 60
 
 
 class Conclusion(StrEnum):
@@ -84,3 +88,9 @@ class FoundCheckRun:
     name: str
     subject: Subject | None
     completed: bool
+
+
+def item_check_name(item: Item) -> str:
+    """The same for every run of an item. The id keeps two items apart, and an item from the gate's own names."""
+    title = one_line(item.title, _NAME_LIMIT) or "item"
+    return f"mason / {title} ({item.id.hex[:8]})"

@@ -9,23 +9,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.domain.check_runs import TEXT_LIMIT
+from app.domain.text import prose
 from app.reporting import text
-
-_BREAK = "&#8203;"
-"""A zero width space, as an entity: it ends what GitHub would otherwise take for a mention, a reference or a link."""
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CUT = "\n\n… The rest is left out: it would not fit."
-
-
-def prose(value: str, limit: int = 200) -> str:
-    """One line of Markdown, in a table cell too, that shows just these characters.
-
-    GitHub looks for mentions, references and links in the rendered text, where an escape counts for nothing: hence
-    the breaks.
-    """
-    escaped = re.sub(r"(@|\\#|(?i:\bGH-|\bwww\.))", rf"\1{_BREAK}", text.markdown(value, limit))
-    return escaped.replace("://", f":{_BREAK}//")
 
 
 def plain(output: str) -> str:

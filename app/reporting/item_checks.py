@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from app.domain.check_runs import Button, CheckRun, Conclusion, Subject
+from app.domain.check_runs import Button, CheckRun, Conclusion, Subject, item_check_name
 from app.domain.events import Phase
-from app.domain.items import Item
 from app.domain.progress import COLUMN_OF_CHECK, Progress
 from app.domain.results import CheckKind, CheckResult, Outcome, Verdict
 from app.reporting.check_texts import render
 from app.reporting.head_checks import TITLES
 from app.reporting.text import one_line
 
-_NAME_LIMIT = 60
+__all__ = ["ended", "item_check_name", "left_behind", "working"]
 
 _PHASE = {
     Phase.SITE_REVIEW: "Reading the item and the code",
@@ -51,12 +50,6 @@ _SENTENCE = {
 }
 _CANCELLED = "Cancelled"
 """How the reason of an item begins that somebody cancelled (contracts §1, Going back)."""
-
-
-def item_check_name(item: Item) -> str:
-    """The same for every run of an item. The id keeps two items apart, and an item from the gate's own names."""
-    title = one_line(item.title, _NAME_LIMIT) or "item"
-    return f"mason / {title} ({item.id.hex[:8]})"
 
 
 def working(name: str, commit: str, subject: Subject, branch: str, progress: Progress) -> CheckRun:
