@@ -118,7 +118,7 @@ def finish(doing: Doing) -> int:
         judgement = parse_report(doing.inputs.report)
         if judgement.number != doing.inputs.pull_request:
             raise UsageError(f"The report is about pull request {judgement.number}, not {doing.inputs.pull_request}")
-        report_judgement(doing.ports, judgement)
+        report_judgement(doing.ports, doing.options, judgement)
         return 0
     if doing.inputs.run_id is None:
         raise UsageError("The input run-id is needed by finish")

@@ -31,6 +31,11 @@ class Unreachable(MasonError):
 
     exit_code = 3
 
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds that it asked to be left alone for; None when it asked for nothing."""
+
 
 class DatabaseUnreachable(Unreachable):
     """The database did not answer."""

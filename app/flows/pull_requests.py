@@ -67,14 +67,18 @@ def fix_pull_request(ports: Ports, options: RunOptions, number: int, instruction
         return Judgement(number=number, commit=work.begin, gate=gate, reason=settled.outcome.reason + kept)
 
 
-def report_judgement(ports: Ports, judgement: Judgement) -> Judgement:
+def report_judgement(ports: Ports, options: RunOptions, judgement: Judgement) -> Judgement:
     """Report what another job found, if it is still about the head of that pull request. Raises UsageError."""
     pull = open_pull_request(ports, judgement.number)
     if pull.head_commit != judgement.commit:
         raise UsageError(f"The report is about {judgement.commit[:10]}, but the head is {pull.head_commit[:10]} now")
     ports.reporter.report(
         ev.PullRequestJudged(
-            run_id=uuid4(), item_id=None, number=pull.number, commit=judgement.commit, gate=judgement.gate
+            run_id=options.run_id or uuid4(),
+            item_id=None,
+            number=pull.number,
+            commit=judgement.commit,
+            gate=judgement.gate,
         )
     )
     return judgement
@@ -99,14 +103,17 @@ def refuse_what_is_not_ours(pull: PullRequest, work: ItemWork) -> None:
 
 
 def pull_request_work(ports: Ports, options: RunOptions, pull: PullRequest, item: Item, stop: Stop) -> ItemWork:
-    """The pull request's head as work on its item, judged by the base's policy; no claim, no row takes part."""
+    """The pull request's head as work on its item, judged by the base's policy; no claim, no row takes part.
+
+    Its id is the web app's where that has asked for the work, so that check runs and buttons lead back to it.
+    """
     base = ports.workspace.pin_base(pull.base_branch)
     head = ports.workspace.fetch_pull_request(pull.number)
     policy = adjusted(parse_policy(ports.workspace.read(base.commit, options.policy_path)), options)
     paths = ports.workspace.paths(base.commit)
     toolchain = detect(paths, lambda path: ports.workspace.read(base.commit, path), policy)
     run = RunContext(
-        id=uuid4(),
+        id=options.run_id or uuid4(),
         ports=ports,
         options=options,
         base=base,

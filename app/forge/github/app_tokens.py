@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.errors import UsageError
 from app.forge.github.client import Client
 from app.forge.github.limits import Pace
@@ -10,22 +12,25 @@ from app.forge.github.records import GrantAnswer, InstallationAnswer
 from app.forge.github.refusals import Refusal
 from app.forge.github.tokens import Grant, Learned, RenewedTokens, grant
 
-PERMISSIONS = {
-    "contents": "write",
+RUNNER = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
+"""All that a runner's token is asked for, however much the App may do."""
+
+WEB_APP = {
+    "contents": "read",
+    "issues": "write",
     "pull_requests": "write",
     "checks": "write",
-    "issues": "write",
+    "actions": "write",
     "metadata": "read",
-    "actions": "read",
 }
-"""All that a token is asked for, however much the App may do."""
+"""All that the web app's own are asked for."""
 
 
 class AppTokens(RenewedTokens):
     """PyGithub signs the JWT; the token is fetched here, because PyGithub renews twenty seconds before the end and
     cannot ask for a token of one repository only.
 
-    ``private_key`` is the App's PEM. Raises UsageError when it is no key.
+    ``private_key`` is the App's PEM, ``permissions`` are those that a token gets. Raises UsageError when it is no key.
     """
 
     def __init__(
@@ -36,7 +41,9 @@ class AppTokens(RenewedTokens):
         private_key: str,
         learned: Learned,
         *,
+        permissions: Mapping[str, str] = RUNNER,
         pace: Pace | None = None,
+        timeout: int = 30,
     ) -> None:
         pace = pace or Pace()
         super().__init__(learned, pace)
@@ -44,7 +51,8 @@ class AppTokens(RenewedTokens):
 
         learned(private_key)
         self._repository = repository
-        self._client = Client(api_url, AppJwts(app_id, private_key), pace=pace, writes_per_minute=60)
+        self._permissions = permissions
+        self._client = Client(api_url, AppJwts(app_id, private_key), pace=pace, timeout=timeout)
         self._installation: int | None = None
 
     def fetch(self) -> Grant:
@@ -57,14 +65,16 @@ class AppTokens(RenewedTokens):
                 f"/app/installations/{self._installation}/access_tokens",
                 GrantAnswer,
                 doing="give the App a token",
-                body={"repositories": [name], "permissions": PERMISSIONS},
+                body={"repositories": [name], "permissions": dict(self._permissions)},
             )
         except Refusal as refused:
             self._installation = None  # it may have been removed and made anew
             if refused.status != 422:
                 raise
-            wanted = ", ".join(f"{key.replace('_', '-')}: {level}" for key, level in PERMISSIONS.items())
-            raise UsageError(f"the GitHub App may not do all that Mason needs ({wanted}): {refused.said}") from refused
+            wanted = ", ".join(f"{key.replace('_', '-')}: {level}" for key, level in self._permissions.items())
+            raise UsageError(
+                f"the GitHub App may not do all that Mason needs in {self._repository} ({wanted}): {refused.said}"
+            ) from refused
         return grant(answer, "GitHub")
 
     def _find_installation(self) -> int:

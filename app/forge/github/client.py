@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from app.errors import ForgeRefused, UsageError
+from app.errors import ForgeRefused, ForgeUnreachable, UsageError
 from app.forge.github.limits import Later, Limits, Pace, asked_to_wait
 from app.forge.github.refusals import refusal, words
 from app.forge.github.tokens import Tokens
@@ -31,7 +31,8 @@ class Client:
 
     PyGithub's connection keeps the request it is about to send in itself, so that two threads would mix theirs; and
     GitHub asks its clients not to send requests side by side. Waiting happens outside of the lock.
-    ``timeout`` is in seconds, for connecting and for every read. ``calls`` counts requests by HTTP verb.
+    ``limits`` are shared where GitHub counts several clients as one. ``timeout`` is in seconds, for connecting and for
+    every read. ``calls`` counts requests by HTTP verb.
     """
 
     def __init__(
@@ -40,15 +41,16 @@ class Client:
         tokens: Tokens,
         *,
         pace: Pace,
-        writes_per_minute: int,
+        writes_per_minute: int = 60,
         spread: bool = False,
+        limits: Limits | None = None,
         timeout: int = 30,
     ) -> None:
         self._api_url = secure_url(api_url, "GitHub's API")
         self._tokens = tokens
         self._timeout = timeout
         self._pace = pace
-        self._limits = Limits(writes_per_minute, pace.clock, spread=spread)
+        self._limits = limits or Limits(writes_per_minute, pace.clock, spread=spread)
         self._lock = threading.Lock()
         self.calls: Counter[str] = Counter()
 
@@ -74,11 +76,13 @@ class Client:
         params: Mapping[str, Any] | None = None,
         needs: str = "metadata: read",
         found: Callable[[], T | None] | None = None,
+        once: bool = False,
     ) -> T:
         """Make a call and return its answer in ``shape``, repeating what may be repeated.
 
         A call that must not be made twice has ``found``: once an answer was lost, it is asked first whether the effect
-        is there. ``doing`` completes "GitHub refused to …", ``needs`` is the permission that the call takes.
+        is there. Where that cannot be known so soon it is sent ``once``. ``doing`` completes "GitHub refused to …",
+        ``needs`` is the permission that the call takes.
         Raises Unreachable, MissingPermission and ForgeRefused.
         """
         adapter = shape if isinstance(shape, TypeAdapter) else TypeAdapter(shape)
@@ -91,8 +95,11 @@ class Client:
             self._wait_for_turn(verb)
             try:
                 return self._once(verb, path, adapter, doing=doing, body=body, params=params, needs=needs)
-            except Later:
+            except Later as later:
                 lost = True  # also after a limit: who says so may be a proxy, after the effect
+                if once:
+                    asked = later.seconds or (60.0 if later.limited else None)
+                    raise ForgeUnreachable(f"GitHub: {later}", retry_after=asked) from later
                 raise
 
         return self._pace.insist(attempt)
@@ -114,7 +121,8 @@ class Client:
         if (seconds := self._limits.paused_for()) > 0:
             raise Later("a rate limit was reached", seconds=seconds, limited=True)
         if verb != "GET":
-            self._pace.pause(self._limits.reserve_write(), "Mason's own limit of writes a minute is reached")
+            wait = self._limits.reserve_write(self._pace.patience)
+            self._pace.pause(wait, "Mason's own limit of writes a minute is reached")
         self._tokens.token()  # a renewal takes its time, which nobody else should wait for
 
     def _once(
@@ -142,6 +150,7 @@ class Client:
             raise ForgeRefused(
                 f"GitHub gave an answer of another shape when Mason tried to {doing} (headers)"
             ) from None
+        self._limits.hear(headers)
         if status >= 300:
             self._refuse(status, headers, answer, doing=doing, needs=needs)
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import random
 import threading
 import time
@@ -64,7 +65,8 @@ class Pace:
                 limits += later.limited
                 now = self.clock()
                 if now + wait > start + self.patience:
-                    raise ForgeUnreachable(self._given_up(service, later, now + wait)) from later
+                    asked = wait if later.limited else None
+                    raise ForgeUnreachable(self._given_up(service, later, now + wait), retry_after=asked) from later
                 self.pause(wait, f"{service}: {later}")
         raise AssertionError("unreachable")
 
@@ -95,18 +97,38 @@ class Limits:
         self._clock = clock
         self._writes: deque[float] = deque()
         self._paused_until = 0.0
+        self._left: tuple[float, int] | None = None
         self._lock = threading.Lock()
 
-    def reserve_write(self) -> float:
-        """Take the next free place in the sliding minute: the seconds until it comes, 0 for now."""
+    def reserve_write(self, most: float = math.inf) -> float:
+        """Take the next free place in the sliding minute: the seconds until it comes, 0 for now.
+
+        Raises Later, and takes none, when that is more than ``most`` seconds.
+        """
         with self._lock:
             now = self._forget()
             at = now
             if len(self._writes) >= self._a_minute:
                 at = max(now, self._writes[-self._a_minute] + 60.0)
-            at = self._newest = max(at, self._newest + self._apart)
+            at = max(at, self._newest + self._apart)
+            if at - now > most:
+                raise Later("Mason's own limit of writes a minute is reached", seconds=at - now, limited=True)
+            self._newest = at
             self._writes.append(at)
             return at - now
+
+    def hear(self, headers: Mapping[str, str]) -> None:
+        """Note what an answer says about the calls that are left."""
+        if (left := _number(headers.get("x-ratelimit-remaining"))) is not None:
+            with self._lock:
+                self._left = (self._clock(), int(left))
+
+    @property
+    def left(self) -> int | None:
+        """Calls that are left until GitHub's next reset; None when the last hour's answers did not say."""
+        with self._lock:
+            known = self._left
+            return known[1] if known and known[0] > self._clock() - 3600.0 else None
 
     @property
     def roomy(self) -> bool:

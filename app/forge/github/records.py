@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from app.domain.dispatches import WorkflowRun
 from app.ports.forge import PullRequest, PullState
 
 
@@ -146,3 +147,71 @@ class GrantAnswer(_Answer):
 
 class OidcAnswer(_Answer):
     value: str = Field(min_length=1, max_length=20_000, pattern=r"^[\x21-\x7e]+$", repr=False)
+
+
+class AppAnswer(_Answer):
+    slug: str
+
+
+class UserAnswer(_Answer):
+    id: Number
+    login: str
+
+
+class PermissionAnswer(_Answer):
+    permission: str
+    user: UserAnswer | None = None
+
+
+class FileAnswer(_Answer):
+    """A file, a link or a submodule, by ``type``. ``encoding`` is ``none`` for a file that is too large."""
+
+    type: str
+    encoding: str = "none"
+    content: str = Field(default="", repr=False)
+
+
+CONTENT: TypeAdapter[FileAnswer | list[object]] = TypeAdapter(FileAnswer | list[object])
+"""The list is a directory's."""
+
+
+class CommentAnswer(_Answer):
+    id: Number
+    html_url: WebAddress
+    body: str | None = None
+    user: _User | None = None
+
+
+COMMENTS: TypeAdapter[list[CommentAnswer]] = TypeAdapter(list[CommentAnswer])
+
+
+class DispatchAnswer(_Answer):
+    workflow_run_id: Number
+    html_url: WebAddress
+
+
+MAYBE_DISPATCH: TypeAdapter[DispatchAnswer | None] = TypeAdapter(DispatchAnswer | None)
+
+
+class WorkflowRunAnswer(_Answer):
+    id: Number
+    status: str | None = None
+    conclusion: str | None = None
+    display_title: str = ""
+    html_url: WebAddress
+    run_attempt: int = 1
+
+    def record(self) -> WorkflowRun:
+        """GitHub's other words for what has not begun are ``requested``, ``waiting`` and ``pending``."""
+        status = self.status if self.status in ("in_progress", "completed") else "queued"
+        return WorkflowRun(
+            id=str(self.id),
+            status=status,
+            conclusion=self.conclusion or "" if status == "completed" else "",
+            url=self.html_url,
+            attempt=self.run_attempt,
+        )
+
+
+class WorkflowRunsAnswer(_Answer):
+    workflow_runs: list[WorkflowRunAnswer]
