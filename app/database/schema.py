@@ -70,7 +70,7 @@ def prepare(dsn: str) -> None:
     sentence.
     """
     with _transaction(dsn) as connection:
-        applied = {str(name): str(checksum) for name, checksum in connection.execute("table migrations").fetchall()}
+        applied = _applied(connection)
         _check(applied)
         for migration in [*_lacking_of_the_queue(applied), *(own for own in packaged() if own.name not in applied)]:
             if migration.sql:
@@ -78,6 +78,11 @@ def prepare(dsn: str) -> None:
             connection.execute(
                 "insert into migrations (name, checksum) values (%s, %s)", (migration.name, migration.checksum)
             )
+
+
+def _applied(connection: psycopg.Connection[TupleRow]) -> dict[str, str]:
+    """Names and checksums of the ledger."""
+    return {str(name): str(checksum) for name, checksum in connection.execute("select name, checksum from migrations")}
 
 
 def _lacking_of_the_queue(applied: Mapping[str, str]) -> Sequence[Migration]:

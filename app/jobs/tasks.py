@@ -1,0 +1,72 @@
+"""The tasks that procrastinate knows: each a line that calls its flow, inside the one border."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from procrastinate import App, JobContext
+
+from app.bounded import start
+from app.domain.job_rows import QUEUE, TASKS, from_row
+from app.domain.jobs import AnswerRequest, Job, ReconcileBacklog, ReconcileRun, Sweep
+from app.errors import DatabaseUnreachable
+from app.jobs.border import Border
+from app.ports.job_queue import Trouble
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flows:
+    """What jobs do. Each returns the seconds after which it wants to be called again, None when it is done."""
+
+    reconcile_backlog: Callable[[], float | None]
+    reconcile_run: Callable[[UUID], float | None]
+    answer_request: Callable[[str], float | None]
+    sweep: Callable[[], float | None]
+
+    def do(self, job: Job) -> float | None:
+        match job:
+            case ReconcileBacklog():
+                return self.reconcile_backlog()
+            case ReconcileRun(run_id=run_id):
+                return self.reconcile_run(run_id)
+            case AnswerRequest(key=key):
+                return self.answer_request(key)
+            case Sweep():
+                return self.sweep()
+
+
+def register(app: App, flows: Flows, border: Border) -> set[int]:
+    """Make the tasks known to the library's ``app``. Returns the ids of the jobs that are being done, a live set."""
+    doing: set[int] = set()
+
+    async def task(context: JobContext, trouble: dict[str, int] | None = None, **arguments: object) -> None:
+        """The flow runs in a thread of its own, which the end of the process need not wait for."""
+        job_id = context.job.id
+        assert job_id is not None
+        doing.add(job_id)
+
+        def work() -> None:
+            job = from_row(context.job.task_name, arguments)
+            border.cross(job_id, job, _read(trouble), lambda: flows.do(job))
+
+        try:
+            await asyncio.wrap_future(start(work))
+        except asyncio.CancelledError:  # it took longer than a stop may take: somebody else does it again
+            try:
+                await asyncio.wrap_future(start(lambda: border.queue.give_back(job_id)))
+            except DatabaseUnreachable:
+                pass  # it is given back once our heartbeat is missed
+            raise
+        finally:
+            doing.discard(job_id)
+
+    for name in TASKS:
+        app.task(name=name, queue=QUEUE, pass_context=True)(task)
+    return doing
+
+
+def _read(trouble: dict[str, int] | None) -> Trouble | None:
+    return Trouble(tries=trouble.get("tries", 0), failures=trouble.get("failures", 0)) if trouble else None
