@@ -59,7 +59,7 @@ class Border:
         except Unreachable as problem:
             log.warning("%s is tried again: %s", job, problem)
             self._try_again(job, replace(trouble, tries=trouble.tries + 1), problem)
-        except Exception as problem:  # noqa: BLE001 - the border
+        except Exception as problem:  # whatever a flow may raise: this is the border
             log.error("%s failed: %s", job, sentence(problem), exc_info=not isinstance(problem, MasonError))
             met = Trouble(tries=trouble.tries + 1, failures=trouble.failures + 1)
             self._again_or_park(job_id, job, met, problem)
@@ -87,7 +87,7 @@ class Border:
 def wait_after(tries: int, chance: float) -> float:
     """Seconds to wait after so many failed tries, from 1 (pure)."""
     longest = min(FIRST_WAIT * 2 ** min(tries - 1, 20), LONGEST_WAIT)
-    return FIRST_WAIT + (longest - FIRST_WAIT) * chance
+    return float(FIRST_WAIT + (longest - FIRST_WAIT) * chance)
 
 
 def sentence(problem: BaseException) -> str:

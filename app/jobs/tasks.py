@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -42,10 +43,9 @@ def register(app: App, flows: Flows, border: Border) -> set[int]:
     """Make the tasks known to the library's ``app``. Returns the ids of the jobs that are being done, a live set."""
     doing: set[int] = set()
 
-    async def task(context: JobContext, trouble: dict[str, int] | None = None, **arguments: object) -> None:
+    async def task(context: JobContext, /, trouble: dict[str, int] | None = None, **arguments: object) -> None:
         """The flow runs in a thread of its own, which the end of the process need not wait for."""
-        job_id = context.job.id
-        assert job_id is not None
+        job_id = context.job.id or 0  # one that was taken out of the queue has an id
         doing.add(job_id)
 
         def work() -> None:
@@ -55,10 +55,8 @@ def register(app: App, flows: Flows, border: Border) -> set[int]:
         try:
             await asyncio.wrap_future(start(work))
         except asyncio.CancelledError:  # it took longer than a stop may take: somebody else does it again
-            try:
+            with contextlib.suppress(DatabaseUnreachable):  # then it is given back once our heartbeat is missed
                 await asyncio.wrap_future(start(lambda: border.queue.give_back(job_id)))
-            except DatabaseUnreachable:
-                pass  # it is given back once our heartbeat is missed
             raise
         finally:
             doing.discard(job_id)

@@ -128,10 +128,10 @@ async def _until_stopped(app: App, worker: Worker, stop: Stop) -> None:
     """Until the library's worker has ended, by itself or because of the stop."""
     try:
         await app.open_async()
-        running = asyncio.create_task(worker.run())
+        running = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]
         while not running.done():
             if stop.is_set():
-                worker.stop()
+                worker.stop()  # type: ignore[no-untyped-call]
             await asyncio.wait({running}, timeout=_STOP_TICK)
         await running
     finally:
