@@ -221,6 +221,7 @@ def _amend(document: Schema) -> None:
     asked.append(asked[0]["properties"]["labels"])  # "You can also pass an array of labels directly"
     label = document["components"]["schemas"]["pull-request-simple"]["properties"]["labels"]["items"]
     label["properties"]["description"]["nullable"] = True  # as everywhere else
+    del document["components"]["parameters"]["created"]["schema"]["format"]  # it takes a range: ">=2026-01-02"
 
 
 def _reachable(paths: Schema, components: Schema) -> Schema:

@@ -16,9 +16,10 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.fakes.faults import Answer
-from tests.fakes.github_api import actions, apps, checks, git_data, issues, pulls, repositories
+from tests.fakes.github_api import actions, apps, checks, contents, git_data, issues, pulls, repositories
 from tests.fakes.github_api.actors import NOBODY, Actor, accepted, authorise
 from tests.fakes.github_api.git_http import GitHttp, git_request
 from tests.fakes.github_api.hub import Hub
@@ -26,11 +27,12 @@ from tests.fakes.github_api.oidc import Oidc
 from tests.fakes.github_api.records import App
 from tests.fakes.github_api.repository import FakeRepository
 from tests.fakes.github_api.routes import Ask, Refused, Route, json_answer, match, not_found
+from tests.fakes.github_api.webhooks import Webhooks
 from tests.fakes.loopback import Described, Incoming, LoopbackServer, Observer
 
 __all__ = ["FakeGitHub", "FakeRepository"]
 
-ENDPOINTS = (actions, apps, checks, git_data, issues, pulls, repositories)
+ENDPOINTS = (actions, apps, checks, contents, git_data, issues, pulls, repositories)
 PREFIX = "/api/v3"
 _BY_NUMBER = re.compile(r"/repositories/(\d+)(/.*)?")
 
@@ -46,6 +48,7 @@ class FakeGitHub(LoopbackServer):
     ) -> None:
         super().__init__(observer)
         self.hub = Hub(self.server_url, clock)
+        self.webhooks = self.hub.webhooks = Webhooks(self.hub)
         self.token = self.hub.token
         self.oidc = Oidc(self.server_url)
         self._git = GitHttp(self.hub, directory / "fake-github-hooks")
@@ -78,6 +81,10 @@ class FakeGitHub(LoopbackServer):
                 self.hub.install(full_name)
             self.oidc.claims |= {"repository": full_name, "repository_id": str(made.id)}
             return made
+
+    def __exit__(self, *error: Any) -> None:
+        self.webhooks.close()
+        super().__exit__(*error)
 
     def describe(self, incoming: Incoming) -> Described:
         actor = self._actor(incoming)

@@ -20,7 +20,15 @@ from tests.unit.workspace.repositories import git, new_repository
 
 pytestmark = pytest.mark.peer
 
-WORKFLOW = "name: Mason\nrun-name: Mason ${{ inputs.run-id }}\non:\n  workflow_dispatch:\n"
+WORKFLOW = """\
+name: Mason
+run-name: Mason ${{ inputs.run-id || format('#{0}', inputs.pull-request) }}
+on:
+  workflow_dispatch:
+    inputs:
+      run-id: {type: string, default: ""}
+      pull-request: {type: string, default: ""}
+"""
 
 
 class World:
@@ -80,6 +88,16 @@ def _repositories(world: World) -> None:
         assert world.call("GET", path).status_code == 200
     assert world.call("GET", "/user", token=world.github.token("user", login="ada")).status_code == 200
     assert world.call("GET", "/user", token="nonsense").status_code == 401
+    link, module, large = (
+        ("120000", "README.md", "link"),
+        ("160000", "", "module"),
+        ("100644", "x" * 1_000_001, "large"),
+    )
+    tip = world.repository.commit_entries("main", link, module, large)
+    for path in ("README.md", ".github", ".github/workflows/mason.yml", "link", "module", "large"):
+        assert world.here("GET", f"/contents/{path}", ref=tip).status_code == 200
+    assert world.here("GET", "/contents/none").status_code == 404
+    assert world.here("GET", "/contents/README.md", ref="0" * 40).status_code == 404
     world.repository.rename("octo/other")
     assert world.call("GET", "/repos/octo/app").status_code == 301
 
@@ -214,7 +232,11 @@ def _actions(world: World) -> None:
         assert world.here("GET", f"/actions/runs/{number}{below}").status_code == 200
     assert [world.here("POST", f"/actions/runs/{number}/cancel").status_code for _ in range(2)] == [202, 409]
     assert world.here("GET", f"/actions/runs/{number}/jobs").json()["jobs"][0]["conclusion"] == "cancelled"
+    assert world.here("GET", f"{path}/runs", created=">=2100-01-01T00:00:00Z").json()["total_count"] == 0
     assert world.here("POST", "/actions/workflows/none.yml/dispatches", asked).status_code == 404
+    assert world.here("POST", f"{path}/dispatches", {"ref": "main", "inputs": {"x": "y"}}).status_code == 422
+    world.repository.disabled_workflows.add("mason.yml")
+    assert world.here("POST", f"{path}/dispatches", asked).status_code == 422
 
 
 TOURS: list[Callable[[World], None]] = [_repositories, _apps, _pulls, _issues, _checks, _git_data, _actions]

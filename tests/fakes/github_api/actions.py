@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import lru_cache
 from typing import Any
 
+import yaml
+
 from tests.fakes.github_api import shapes
+from tests.fakes.github_api.expressions import expanded
 from tests.fakes.github_api.records import Job, WorkflowRun
 from tests.fakes.github_api.repository import HEADS, FakeRepository
 from tests.fakes.github_api.routes import Ask, Refused, not_found, route
@@ -22,6 +27,8 @@ def dispatch(ask: Ask) -> tuple[int, Any]:
     if unknown := fields.keys() - known:
         raise Refused(400, f"Invalid request.\n\nNo subschema permits {sorted(unknown)[0]}.")
     text = _workflow(repository, file)
+    if file in repository.disabled_workflows:
+        raise Refused(422, "Cannot trigger a 'workflow_dispatch' on a disabled workflow")
     if not re.search(r"\bworkflow_dispatch\b", text):
         raise Refused(422, "Workflow does not have 'workflow_dispatch' trigger")
     ref = str(fields.get("ref", "")).removeprefix(HEADS)
@@ -30,7 +37,10 @@ def dispatch(ask: Ask) -> tuple[int, Any]:
     inputs = fields.get("inputs") or {}
     if len(inputs) > MOST_INPUTS or len(str(inputs)) > LONGEST_INPUTS:
         raise Refused(422, "Invalid request.\n\nToo many inputs, or too long ones.")
-    run = _start(ask, file, text, ref, inputs)
+    declared = _declared(text)
+    if declared and (unknown := inputs.keys() - declared.keys()):
+        raise Refused(422, f"Unexpected inputs provided: {json.dumps(sorted(unknown))}")
+    run = _start(ask, file, text, ref, {**declared, **inputs})
     if repository.dispatch == "details" and fields.get("return_run_details"):
         url = f"{repository.url}/actions/runs/{run.id}"
         page = f"{repository.html_url}/actions/runs/{run.id}"
@@ -49,12 +59,17 @@ def list_runs(ask: Ask) -> tuple[int, Any]:
         found = [run for run in found if run.branch == branch]
     if event := query.get("event"):
         found = [run for run in found if run.event == event]
-    return 200, {"total_count": len(found), "workflow_runs": [_shape(ask.repository, run) for run in ask.page(found)]}
+    if created := query.get("created"):
+        since = created.removeprefix(">=")
+        assert since != created, f"the fake knows no other filter than >=, and was given {created}"
+        found = [run for run in found if run.created_at >= since]
+    shown = [workflow_run(ask.repository, run) for run in ask.page(found)]
+    return 200, {"total_count": len(found), "workflow_runs": shown}
 
 
 @route("GET /repos/{owner}/{repo}/actions/runs/{run_id}", "actions=read")
 def get_run(ask: Ask) -> tuple[int, Any]:
-    return 200, _shape(ask.repository, _run(ask))
+    return 200, workflow_run(ask.repository, _run(ask))
 
 
 @route("POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel", "actions=write")
@@ -80,7 +95,7 @@ def _start(ask: Ask, file: str, text: str, ref: str, inputs: Shape) -> WorkflowR
         id=ask.hub.new_large_id(),
         number=len(repository.workflow_runs) + 1,
         workflow=file,
-        title=_title(text, inputs) or file,
+        title=expanded(str(_parsed(text).get("run-name") or file), inputs),
         branch=ref,
         head_sha=repository.git.resolve(ref) or "",
         actor=ask.actor.user,
@@ -90,14 +105,27 @@ def _start(ask: Ask, file: str, text: str, ref: str, inputs: Shape) -> WorkflowR
         jobs=[Job(id=ask.hub.new_large_id(), name="mason")],
     )
     repository.workflow_runs.append(run)
+
+    def changed(action: str) -> None:
+        run.updated_at = ask.hub.now
+        ask.hub.webhooks.workflow_run(repository, run, action)
+
+    run.changed = changed
+    changed("requested")
     return run
 
 
-def _title(workflow: str, inputs: Shape) -> str:
-    """The run's name as ``run-name`` of the workflow makes it from inputs."""
-    found = re.search(r"^run-name:\s*(.+)$", workflow, re.MULTILINE)
-    name = found[1].strip().strip("\"'") if found else ""
-    return re.sub(r"\$\{\{\s*inputs\.([\w-]+)\s*\}\}", lambda each: str(inputs.get(each[1], "")), name)
+@lru_cache(maxsize=16)
+def _parsed(workflow: str) -> Shape:
+    parsed: Shape = yaml.safe_load(workflow)
+    return parsed
+
+
+def _declared(workflow: str) -> Shape:
+    """The inputs that a workflow takes, with their defaults; YAML 1.1 reads its ``on`` as true."""
+    on = _parsed(workflow).get(True)  # type: ignore[call-overload]
+    dispatched = on.get("workflow_dispatch") if isinstance(on, dict) else None
+    return {name: one.get("default", "") for name, one in ((dispatched or {}).get("inputs") or {}).items()}
 
 
 def _workflow(repository: FakeRepository, file: str) -> str:
@@ -116,7 +144,7 @@ def _run(ask: Ask) -> WorkflowRun:
     raise not_found()
 
 
-def _shape(repository: FakeRepository, run: WorkflowRun) -> Shape:
+def workflow_run(repository: FakeRepository, run: WorkflowRun) -> Shape:
     url = f"{repository.url}/actions/runs/{run.id}"
     where = shapes.repository(repository)
     commit = repository.git.commit(run.head_sha)
@@ -134,7 +162,7 @@ def _shape(repository: FakeRepository, run: WorkflowRun) -> Shape:
         "event": run.event,
         "status": run.status,
         "conclusion": run.conclusion,
-        "workflow_id": _workflow_number(run),
+        "workflow_id": workflow_number(run),
         "url": url,
         "html_url": f"{repository.html_url}/actions/runs/{run.id}",
         "pull_requests": [],
@@ -145,7 +173,7 @@ def _shape(repository: FakeRepository, run: WorkflowRun) -> Shape:
         "triggering_actor": shapes.user(repository.hub, run.actor),
         **{f"{name}_url": f"{url}/{name}" for name in ("jobs", "logs", "artifacts", "cancel", "rerun")},
         "check_suite_url": f"{repository.url}/check-suites/{run.id}",
-        "workflow_url": f"{repository.url}/actions/workflows/{_workflow_number(run)}",
+        "workflow_url": f"{repository.url}/actions/workflows/{workflow_number(run)}",
         "head_commit": {
             "id": commit.sha,
             "tree_id": commit.tree,
@@ -158,7 +186,7 @@ def _shape(repository: FakeRepository, run: WorkflowRun) -> Shape:
     }
 
 
-def _workflow_number(run: WorkflowRun) -> int:
+def workflow_number(run: WorkflowRun) -> int:
     return sum(run.workflow.encode()) + 1
 
 

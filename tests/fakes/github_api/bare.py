@@ -117,6 +117,22 @@ class Bare:
         code, found = self.run("cat-file", "blob", f"{commit}:{path}", check=False)
         return found.decode("utf-8", "replace") if code == 0 else None
 
+    def entries(self, commit: str, path: str) -> tuple[str, str, str] | list[tuple[str, str, str]] | None:
+        """What lies at a path, as (mode, object, path); a list for a directory, None for nothing."""
+        if path:
+            found = self._listed(commit, path)
+            if len(found) != 1 or found[0][2] != path:
+                return None
+            if found[0][0] != "040000":
+                return found[0]
+        return self._listed(commit, f"{path}/" if path else "")
+
+    def _listed(self, commit: str, path: str) -> list[tuple[str, str, str]]:
+        words = ["ls-tree", "-z", commit, *(["--", path] if path else [])]
+        lines = self.run(*words)[1].decode("utf-8", "replace").split("\0")
+        parts = (line.partition("\t") for line in lines if line)
+        return [(about.split(" ")[0], about.split(" ")[2], name) for about, _, name in parts]
+
     def changed_files(self, base: str, head: str) -> list[ChangedFile]:
         """What ``head`` changed since it left ``base``."""
         return _changed_files(self, self.merge_base(base, head) or base, head)

@@ -81,7 +81,11 @@ def list_check_runs(ask: Ask) -> tuple[int, Any]:
 def check_run(repository: FakeRepository, run: CheckRun) -> Shape:
     hub, url = repository.hub, f"{repository.url}/check-runs/{run.id}"
     page = f"{repository.html_url}/runs/{run.id}"
-    pulls = [pull for pull in repository.issues.values() if isinstance(pull, Pull) and pull.state == "open"]
+    pulls = [
+        pull
+        for pull in repository.issues.values()
+        if isinstance(pull, Pull) and pull.state == "open" and pull.head_repository == repository.full_name
+    ]
     return {
         "id": run.id,
         "node_id": shapes.node("CheckRun", run.id),

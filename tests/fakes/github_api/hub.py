@@ -15,6 +15,7 @@ from tests.fakes.github_api.records import App, User
 
 if TYPE_CHECKING:
     from tests.fakes.github_api.repository import FakeRepository
+    from tests.fakes.github_api.webhooks import Webhooks
 
 HOUR = 3600.0
 
@@ -32,6 +33,8 @@ class Installation:
 
 class Hub:
     """Everything but HTTP. ``lock`` is held while an endpoint works."""
+
+    webhooks: Webhooks
 
     def __init__(self, server_url: str, clock: Callable[[], float] = time.time) -> None:
         self.server_url = server_url

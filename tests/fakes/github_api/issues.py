@@ -91,6 +91,8 @@ def update_comment(ask: Ask) -> tuple[int, Any]:
     if ask.actor.app is None and comment.author != ask.actor.user and ask.repository.role(ask.actor.user) == "none":
         raise Refused(403, "Must have admin rights to Repository.")
     comment.body, comment.updated_at = _body(ask), ask.hub.now
+    assert ask.actor.user
+    ask.hub.webhooks.issue_comment(ask.repository, comment, "edited", ask.actor.user)
     return 200, comment_shape(ask.repository, comment)
 
 

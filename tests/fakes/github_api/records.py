@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,7 +123,7 @@ class CheckRun:
 
 @dataclass(kw_only=True)
 class WorkflowRun:
-    """A run of a workflow; a test moves it with ``start`` and ``finish``."""
+    """A run of a workflow; a test moves it with ``start`` and ``finish``. ``changed`` is told the webhook's action."""
 
     id: int
     number: int
@@ -139,16 +140,19 @@ class WorkflowRun:
     conclusion: str | None = None
     attempt: int = 1
     jobs: list[Job] = field(default_factory=list)
+    changed: Callable[[str], None] = field(default=lambda _: None, repr=False, compare=False)
 
     def start(self) -> None:
         self.status = "in_progress"
         for job in self.jobs:
             job.status = "in_progress"
+        self.changed("in_progress")
 
     def finish(self, conclusion: str = "success") -> None:
         self.status, self.conclusion = "completed", conclusion
         for job in self.jobs:
             job.status, job.conclusion = "completed", job.conclusion or conclusion
+        self.changed("completed")
 
 
 @dataclass(kw_only=True)

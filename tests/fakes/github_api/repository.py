@@ -47,6 +47,7 @@ class FakeRepository:
         self.comments: list[Comment] = []
         self.check_runs: list[CheckRun] = []
         self.workflow_runs: list[WorkflowRun] = []
+        self.disabled_workflows: set[str] = set()
         self.pushes: list[Push] = []
         self.protected: list[str] = []
         self.refuses_force = True
@@ -136,6 +137,20 @@ class FakeRepository:
             start = tip or self.git.resolve(HEADS + (base or self.default_branch))
             commit = self.git.commit_files(start, files, message, self.signature(self.hub.user(login)))
             self.move(HEADS + branch, commit, login, via="git")
+            return commit
+
+    def commit_entries(self, branch: str, *entries: tuple[str, str, str]) -> str:
+        """Commit entries of any mode: (mode, content, path). A submodule's content does not matter."""
+        with self.hub.lock:
+            tip = self.git.text("rev-parse", HEADS + branch)
+            objects = [
+                (mode, tip if mode == "160000" else self.git.write_blob(text.encode()), path)
+                for mode, text, path in entries
+            ]
+            who = self.signature(self.owner)
+            tree = self.git.write_tree(f"{tip}^{{tree}}", objects)
+            commit = self.git.write_commit(tree, [tip], "Change", author=who, committer=who)
+            self.move(HEADS + branch, commit, self.owner.login, via="git")
             return commit
 
     def delete_branch(self, branch: str, *, login: str = "ada") -> None:
@@ -229,7 +244,18 @@ class FakeRepository:
             app=actor.app,
         )
         self.comments.append(comment)
+        self.hub.webhooks.issue_comment(self, comment, "created", actor.user)
         return comment
+
+    def press(self, check: CheckRun, button: str, *, login: str = "ada") -> None:
+        """Press a button of a check run, as a person does in the Checks UI."""
+        assert button in [action["identifier"] for action in check.actions], f"{check.name} has no button {button}"
+        action = {"requested_action": {"identifier": str(button)}}
+        self.hub.webhooks.check_run(self, check, "requested_action", self.hub.user(login), **action)
+
+    def rerun(self, check: CheckRun, *, login: str = "ada") -> None:
+        """Press Re-run on a check run."""
+        self.hub.webhooks.check_run(self, check, "rerequested", self.hub.user(login))
 
     def close(self, number: int) -> None:
         with self.hub.lock:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DOCUMENTATION = "https://docs.github.com/rest"
-_WITH_SLASHES = ("ref", "branch")
+_WITH_SLASHES = ("ref", "branch", "path")
 
 
 class Refused(Exception):
