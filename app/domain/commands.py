@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,9 @@ from app.domain.check_runs import Subject
 
 MOST_COMMANDS = 10
 """Commands of one comment."""
+
+MOST_ITEMS = 256
+"""Items that one command names or asks for at most: the jobs of one matrix (platform facts, Actions)."""
 
 
 class Verb(StrEnum):
@@ -90,6 +94,65 @@ Command = (
     | DeferCommand
     | HelpCommand
 )
+
+
+class Takes(StrEnum):
+    """What follows a verb."""
+
+    NOTHING = "nothing"
+    OPTIONS = "options"
+    WORDS = "words"
+    ITEM = "item"
+    ITEM_AND_WORDS = "item and words"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """A verb as it is parsed (``takes``) and as help shows it. ``sentence`` says what it does."""
+
+    takes: Takes
+    arguments: str = ""
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """An option of ``run``; ``value`` names what it takes, "" for one that takes nothing."""
+
+    value: str = ""
+    sentence: str
+
+
+OPTIONS: Mapping[str, Option] = {
+    "--item": Option(value="ID", sentence="this approved item; may be given several times"),
+    "--limit": Option(value="N", sentence=f"at most so many items, 1 to {MOST_ITEMS}"),
+    "--dry-run": Option(sentence="only say what would run"),
+    "--smoke-test": Option(sentence="run the smoke test of each item too"),
+    "--e2e": Option(sentence="run the end-to-end tests too; they have to pass"),
+    "--auto": Option(sentence="accepted; here nobody is ever asked"),
+}
+USAGES: Mapping[Verb, Usage] = {
+    Verb.RUN: Usage(
+        takes=Takes.OPTIONS,
+        arguments=" ".join(
+            f"[{name} {option.value}]" if option.value else f"[{name}]" for name, option in OPTIONS.items()
+        ),
+        sentence="Take approved items of this repository to pull requests: those named, or all that its limits allow.",
+    ),
+    Verb.FIX: Usage(
+        takes=Takes.WORDS,
+        arguments="[what to change]",
+        sentence="Change this pull request until its checks pass. The words may go on to the end of the paragraph.",
+    ),
+    Verb.RETRY: Usage(takes=Takes.NOTHING, sentence="Approve the item that this is about again, and run it."),
+    Verb.VALIDATE: Usage(takes=Takes.NOTHING, sentence="Run the checks on this pull request again."),
+    Verb.CANCEL: Usage(takes=Takes.NOTHING, sentence="Stop what Mason does for this pull request or issue."),
+    Verb.STATUS: Usage(takes=Takes.NOTHING, sentence="Show the runs of this pull request or issue."),
+    Verb.APPROVE: Usage(takes=Takes.ITEM, arguments="ID", sentence="Approve an item."),
+    Verb.DEFER: Usage(takes=Takes.ITEM_AND_WORDS, arguments="ID [reason]", sentence="Put an item off."),
+    Verb.HELP: Usage(takes=Takes.NOTHING, sentence="Show these commands."),
+}
+"""The closed set of commands, from which the parser and the help text are made."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
