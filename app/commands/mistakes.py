@@ -23,7 +23,7 @@ def words_too_many(verb: Verb, rest: str) -> Mistake:
 
 def wrong(verb: Verb, what: str) -> Mistake:
     """``what`` goes on a sentence that begins with the command's name."""
-    return Mistake(reason=f"/mason {verb.value} {what}" + ("" if what.endswith("?") else "."), nearest=verb)
+    return Mistake(reason=f"/mason {verb.value} {what}" + ("" if what.endswith("?") else "."))
 
 
 def too_many(count: int) -> Mistake:
