@@ -21,6 +21,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 def start(work: Callable[[], T]) -> Future[T]:
     """The same without waiting."""
     future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # who waits may give up, the work cannot
 
     def go() -> None:
         try:

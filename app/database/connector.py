@@ -19,7 +19,7 @@ def worker_connector(dsn: str, *, pool_size: int = 4) -> PsycopgConnector:
     """
     return PsycopgConnector(
         conninfo=dsn,
-        kwargs=OPTIONS,
+        kwargs={name: value for name, value in OPTIONS.items() if name != "autocommit"},  # the library sets it itself
         configure=_configure,
         min_size=1,
         max_size=pool_size,
@@ -29,4 +29,5 @@ def worker_connector(dsn: str, *, pool_size: int = 4) -> PsycopgConnector:
 
 
 async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    await connection.set_autocommit(True)
     await connection.execute(SEARCH_PATH.encode())

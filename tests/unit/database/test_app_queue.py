@@ -67,7 +67,7 @@ def test_job_rows__come_back_as_they_were(job: Job) -> None:
     [("unknown", {}), ("reconcile_run", {}), ("reconcile_run", {"run_id": "x"}), ("answer_request", {"key": "a"})],
 )
 def test_job_rows__what_is_no_job_is_an_error(task: str, arguments: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="job|UUID"):
+    with pytest.raises(ValueError, match=r"job|UUID"):
         from_row(task, arguments)
 
 
