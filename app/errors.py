@@ -1,4 +1,4 @@
-"""One error tree. The exit code is on the class; the message is one sentence for the person who reads it."""
+"""One error tree. Exit code and HTTP status are on the class; the message is one sentence for who reads it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ class MasonError(Exception):
     """Mason cannot go on."""
 
     exit_code = 70
+    http_status = 500
+    """From 500 on the web app keeps the message to its log."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -30,6 +32,7 @@ class Unreachable(MasonError):
     """A service that Mason needs did not answer."""
 
     exit_code = 3
+    http_status = 503
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -84,6 +87,26 @@ class MergeConflict(MasonError):
 
 class Busy(MasonError):
     """Somebody else is at it right now."""
+
+    http_status = 503
+
+
+class UnknownRun(MasonError):
+    """There is no such run."""
+
+    http_status = 404
+
+
+class NotAllowed(MasonError):
+    """Mason may not do this there."""
+
+    http_status = 403
+
+
+class RunEnded(MasonError):
+    """This run is not in progress, or is somebody else's."""
+
+    http_status = 409
 
 
 class FenceFell(MasonError):

@@ -1,1 +1,1 @@
-"""The only Flask: webhooks in, health and metrics, tokens for runners."""
+"""The web app: bytes verified, made into typed deliveries, left to the workers; and what operators look at."""
