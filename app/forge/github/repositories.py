@@ -63,7 +63,7 @@ class GithubRepositories:
     def __init__(self, options: WebOptions, learned: Learned) -> None:
         self._options = options
         self._learned = learned
-        self._kept: dict[str, GithubRepository] = {}
+        self._kept: dict[str, tuple[GithubRepository, Tokens]] = {}
         self._runner_tokens: dict[str, AppTokens] = {}
         self._limits: dict[str, Limits] = {}
         self._lock = threading.Lock()
@@ -79,12 +79,10 @@ class GithubRepositories:
             raise UsageError("An item without a repository can only be worked on where Mason runs without GitHub")
         key = checked_repository(name).lower()
         with self._lock:
-            known = self._kept.get(key)
-        if known is None:
-            known = self._opened(name)
-        with self._lock:
+            repository, tokens = known = self._kept.get(key) or self._opened(name)
             _keep(self._kept, key, known)
-        return known
+        tokens.token()  # the App may not be installed there; one thread asks, the others wait for it
+        return repository
 
     def workflows(self, name: str | None) -> Workflows:
         """Workflow runs of a repository, for the dispatcher. Raises as `named` does."""
@@ -94,13 +92,10 @@ class GithubRepositories:
         """A new token of this repository alone, with what a runner needs. Raises UsageError, Unreachable."""
         key = checked_repository(name).lower()
         with self._lock:
-            tokens = self._runner_tokens.get(key)
-        if tokens is None:
-            tokens = self._app_tokens(name, RUNNER)
+            tokens = self._runner_tokens.get(key) or self._app_tokens(name, RUNNER)
+            _keep(self._runner_tokens, key, tokens)
         given = tokens.fetch()
         self._learned(given.token)
-        with self._lock:
-            _keep(self._runner_tokens, key, tokens)
         return given
 
     def rate_left(self) -> int | None:
@@ -136,16 +131,16 @@ class GithubRepositories:
             return self._itself.call("GET", "/user", UserAnswer, doing="read whose token it is").login
         return f"{self._itself.call('GET', '/app', AppAnswer, doing='read the GitHub App').slug}[bot]"
 
-    def _opened(self, name: str) -> GithubRepository:
+    def _opened(self, name: str) -> tuple[GithubRepository, Tokens]:
         tokens = self._plain or self._app_tokens(name, WEB_APP)
-        tokens.token()  # the App may not be installed there
-        return GithubRepository(
+        repository = GithubRepository(
             _client(self._options, tokens, self._limits_of(name)),
             name,
             me=lambda: self._login,
             check_runs=self._plain is None,
             details_url=self._options.details_url,
         )
+        return repository, tokens
 
     def _app_tokens(self, name: str, permissions: dict[str, str]) -> AppTokens:
         app, options = self._options.acts_as, self._options
@@ -174,8 +169,7 @@ class GithubRepositories:
     def _limits_of(self, name: str) -> Limits:
         """GitHub counts per installation, and an owner has one; a token's calls are counted together."""
         owner = "" if self._plain else name.partition("/")[0].lower()
-        with self._lock:
-            return self._limits.setdefault(owner, Limits(self._options.writes_per_minute, self._options.pace.clock))
+        return self._limits.setdefault(owner, Limits(self._options.writes_per_minute, self._options.pace.clock))
 
 
 def _client(options: WebOptions, tokens: Tokens, limits: Limits) -> Client:

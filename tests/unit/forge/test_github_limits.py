@@ -133,3 +133,39 @@ def test_spread__fifty_items_in_a_matrix_stay_under_githubs_minute() -> None:
             made.append(now[0])
         free[place] = now[0]
     assert max(sum(at <= other < at + 60 for other in made) for at in made) < 80
+
+
+def test_reserve_write__none_is_taken_that_is_too_far_away() -> None:
+    clock = Clock()
+    limits = Limits(2, clock)
+    assert [limits.reserve_write(20) for _ in range(2)] == [0, 0]
+    with pytest.raises(Later) as caught:
+        limits.reserve_write(20)
+    assert (caught.value.seconds, caught.value.limited) == (60, True)
+    assert limits.reserve_write() == 60  # the place is still free
+
+
+def test_insist__says_how_long_a_limit_asks_for() -> None:
+    def attempt(later: Later) -> None:
+        raise later
+
+    for later, seconds in (
+        (Later("x", seconds=90, limited=True), 90),
+        (Later("x", limited=True), 60),
+        (Later("x"), None),
+    ):
+        with pytest.raises(ForgeUnreachable) as caught:
+            pace(Clock(), patience=20).insist(lambda later=later: attempt(later))
+        assert caught.value.retry_after == seconds
+
+
+def test_left__is_what_the_newest_answer_said_for_an_hour() -> None:
+    clock = Clock()
+    limits = Limits(72, clock)
+    assert limits.left is None
+    for said in ("12", "11", "", "nonsense"):
+        limits.hear({"x-ratelimit-remaining": said})
+    limits.hear({})
+    assert limits.left == 11
+    clock.now += 3601
+    assert limits.left is None
