@@ -8,7 +8,7 @@ What is done to the table is in `migrations/002_jobs.sql`; the library's worker 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -21,10 +21,14 @@ from app.domain.jobs import AnswerRequest, Job
 from app.ports.job_queue import ParkedJob, QueueState, TaskState, Trouble
 
 PUT = """
-put_job(%(put_task)s, %(put_lock)s, %(put_name)s, %(put_args)s,
-        clock_timestamp() + make_interval(secs => %(put_after)s)) as put
+put_job(
+  %(put_task)s, %(put_lock)s, %(put_name)s,
+  jsonb_set(%(put_args)s, '{trouble,not_before}',
+            to_jsonb(clock_timestamp() + make_interval(secs => %(put_not_before)s))),
+  clock_timestamp() + make_interval(secs => %(put_after)s)
+) as put
 """
-"""An expression that puts a job in, with `put_parameters`."""
+"""An expression that puts a job in, with `put_parameters`. All times are of the database's clock."""
 
 _HEAR = f"""
 with heard as (
@@ -148,14 +152,14 @@ def put_parameters(
     row = to_row(job)
     arguments: dict[str, object] = dict(row.arguments)
     if trouble:
-        until = {"not_before": (datetime.now(UTC) + timedelta(seconds=not_before)).isoformat()} if not_before else {}
-        arguments["trouble"] = _document(trouble) | until
+        arguments["trouble"] = _document(trouble)
     return {
         "put_task": row.task,
         "put_lock": None if trouble else row.lock,
         "put_name": row.name,
         "put_args": Jsonb(arguments),
         "put_after": after,
+        "put_not_before": not_before,
     }
 
 

@@ -73,6 +73,8 @@ def work(
     After the stop no job is begun; those that run may end within the grace, then they are given back and this returns.
     Their threads are left to end with the process.
     """
+    for wordy in ("procrastinate.utils", "procrastinate.worker.mason"):  # tracebacks of what is told here in a sentence
+        logging.getLogger(wordy).setLevel(logging.CRITICAL)
     rhythm = rhythm or Rhythm()
     stop.heeded = True
     presence, over = _Presence(), threading.Event()
@@ -129,10 +131,10 @@ async def _until_stopped(app: App, worker: Worker, stop: Stop) -> None:
     try:
         await app.open_async()
         running = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]
-        while not running.done():
-            if stop.is_set():
-                worker.stop()  # type: ignore[no-untyped-call]
+        while not (running.done() or stop.is_set()):
             await asyncio.wait({running}, timeout=_STOP_TICK)
+        worker.stop()  # type: ignore[no-untyped-call]
+        log.info("The worker takes no more jobs")
         await running
     finally:
         await app.close_async()

@@ -156,7 +156,7 @@ def test_stop__running_jobs_end_and_none_begins(
         assert begun.wait(LIMIT)
         queue.defer(ReconcileBacklog())
         stop.set("Enough")
-        until(lambda: "Stop requested" in caplog.text)
+        until(lambda: "takes no more jobs" in caplog.text)
         may_end.set()
     assert ended.is_set()
     assert {task.task: (task.waiting, task.doing) for task in queue.queue_state().tasks}["reconcile_backlog"] == (1, 0)
