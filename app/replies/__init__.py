@@ -7,13 +7,12 @@ text from anywhere, what they return is Markdown in which nothing of it is marku
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from app.domain.commands import OPTIONS, USAGES, Mistake
 from app.domain.dispatches import Dispatch
 from app.domain.items import Item
-from app.replies.records import LineResult
+from app.replies.records import ItemLine, LineResult
 from app.replies.rendering import render, say, sentence, within
 from app.replies.words import item_status, state_of
 
@@ -113,14 +112,7 @@ def help_table() -> str:
     return render("help.md", usages=USAGES, options=OPTIONS)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
-    title: str
-    status: str
-    reason: str
-
-
 def status_table(dispatches: Sequence[Dispatch], items: Sequence[Item]) -> str:
     """The newest runs first, and their items."""
-    rows = [_Row(title=item.title, status=item_status(item.status), reason="") for item in items]
+    rows = [ItemLine(title=item.title, status=item_status(item.status)) for item in items]
     return render("status.md", dispatches=[(one, state_of(one)) for one in dispatches], items=rows)
