@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.types import EventDict, WrappedLogger
 
-from app.log import RedactingFilter, Redactor
+from app.log import RedactingFilter, Redactor, _PlainHandler
 
 _QUIET = ("httpx", "httpcore", "procrastinate", "markdown_it")
 """Libraries that tell each of their steps; their warnings are heard."""
@@ -23,10 +23,11 @@ def bound(**ids: str) -> AbstractContextManager[Any]:
 
 
 def set_up_json_logging(redactor: Redactor, *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
-    """Everything that is logged from ``level`` on goes to ``stream`` (stderr) as JSON, and nowhere else.
+    """Everything that is logged from ``level`` on goes to ``stream`` (stderr) as JSON.
 
-    Calling it again replaces what it did before. A line has ``event``, ``level``, ``logger``, ``timestamp`` (ISO 8601,
-    UTC), the fields that the call gave in ``extra``, the bound ids, and for an exception its traceback.
+    It replaces what it did before, and the lines for people of `set_up_logging`. A line has ``event``, ``level``,
+    ``logger``, ``timestamp`` (ISO 8601, UTC), the fields that the call gave in ``extra``, the bound ids, and for an
+    exception its traceback.
     """
 
     def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -49,11 +50,11 @@ def set_up_json_logging(redactor: Redactor, *, level: int = logging.INFO, stream
             structlog.processors.JSONRenderer(serializer=as_json),
         ],
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _JsonHandler(stream or sys.stderr)
     handler.setFormatter(formatter)
     handler.addFilter(_Safe(redactor))
     root = logging.getLogger()
-    for earlier in list(root.handlers):
+    for earlier in [each for each in root.handlers if isinstance(each, _JsonHandler | _PlainHandler)]:
         root.removeHandler(earlier)
     root.addHandler(handler)
     root.setLevel(level)
@@ -69,3 +70,7 @@ class _Safe(RedactingFilter):
         if record.exc_text:
             record.exception = record.exc_text
         return passes
+
+
+class _JsonHandler(logging.StreamHandler[TextIO]):
+    """The handler that ``set_up_json_logging`` made, told apart from those of others."""
