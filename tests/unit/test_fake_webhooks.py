@@ -7,12 +7,15 @@ import hmac
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.domain.check_runs import Button, CheckRun, Subject
+from app.domain.deliveries import Asked, BacklogChanged, RunChanged
+from app.web.github_hook import Signed, read_delivery
 from tests.fakes.faults import Answer
 from tests.fakes.github_api.expressions import expanded
 from tests.fakes.loopback import Described, Incoming, LoopbackServer
@@ -45,7 +48,7 @@ class Receiver(LoopbackServer):
 
     @property
     def names(self) -> list[str]:
-        return [f"{event} {payload['action']}" for event, _, payload in self.events]
+        return [f"{event} {payload.get('action', '')}".strip() for event, _, payload in self.events]
 
 
 @pytest.fixture
@@ -66,6 +69,7 @@ def test_webhooks__comments_say_who_wrote_where(here: World, receiver: Receiver)
     pull = here.repository.open_pull_request_by_person("idea", {"b": "b"})
     issue = here.repository.open_issue_by_person("Question")
     ada = here.repository.add_collaborator("ada")
+    here.github.webhooks.pending.clear()
     here.repository.comment_as_person(pull.number, "/mason help")
     here.repository.comment_as_person(issue.number, "/mason help")
     app_repositories(here).named("octo/engine").say(issue.number, "m", "Hello")
@@ -100,17 +104,73 @@ def test_webhooks__presses(here: World, receiver: Receiver) -> None:
     given = {"name": "mason / lint", "commit": pull.head_sha, "title": "T", "summary": "S"}
     checks.start(CheckRun(**given, subject=subject, buttons=(Button.FIX,)))
     made = here.repository.check("mason / lint")
+    here.github.webhooks.pending.clear()
     here.repository.press(made, Button.FIX)
     here.repository.rerun(made, login="grace")
+    here.repository.rerun_all(made)
     with pytest.raises(AssertionError, match="has no button cancel"):
         here.repository.press(made, Button.CANCEL)
     here.github.webhooks.deliver()
-    assert receiver.names == ["check_run requested_action", "check_run rerequested"]
-    pressed, again = [payload for _, _, payload in receiver.events]
+    assert receiver.names == ["check_run requested_action", "check_run rerequested", "check_suite rerequested"]
+    pressed, again, suite = [payload for _, _, payload in receiver.events]
+    assert suite["check_suite"]["head_sha"] == pull.head_sha
     assert pressed["requested_action"] == {"identifier": "fix"} and "requested_action" not in again
     assert pressed["check_run"]["external_id"] == str(subject) and again["sender"]["login"] == "grace"
     assert [each["number"] for each in pressed["check_run"]["pull_requests"]] == [pull.number]
     assert pressed["check_run"]["app"]["slug"] == "mason"
+
+
+def test_webhooks__pushes(here: World, receiver: Receiver) -> None:
+    here.repository.push_as_person("main", {"new": "x"})
+    here.repository.push_as_person("topic", {"new": "y"})
+    here.repository.delete_branch("topic")
+    here.github.webhooks.deliver()
+    assert receiver.names == ["push"] * 3
+    shown = [payload for _, _, payload in receiver.events]
+    assert [(each["ref"], each["created"], each["deleted"]) for each in shown] == [
+        ("refs/heads/main", False, False),
+        ("refs/heads/topic", True, False),
+        ("refs/heads/topic", False, True),
+    ]
+    assert shown[0]["repository"]["default_branch"] == "main"
+
+
+def test_webhooks__mean_what_they_should(here: World, receiver: Receiver) -> None:
+    """As the web app reads them."""
+    pull = here.repository.open_pull_request_by_person("idea", {"b": "b"})
+    subject = Subject(run_id=RUN, item_id=ITEM, pull_request=pull.number)
+    repositories = app_repositories(here)
+    checks = repositories.named("octo/engine").check_runs
+    assert checks
+    given = {"name": "mason / lint", "commit": pull.head_sha, "title": "T", "summary": "S"}
+    checks.start(CheckRun(**given, subject=subject, buttons=(Button.FIX,)))
+    here.github.webhooks.pending.clear()
+    here.repository.comment_as_person(pull.number, "/mason fix please rename x")
+    here.repository.comment_as_person(pull.number, "a word")
+    here.repository.press(here.repository.check("mason / lint"), Button.FIX)
+    here.repository.rerun(here.repository.check("mason / lint"))
+    here.repository.rerun_all(here.repository.check("mason / lint"))
+    repositories.workflows("octo/engine").start("mason.yml", {"command": "run", "run-id": str(RUN)})
+    here.repository.push_as_person("main", {"new": "x"})
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    read = [
+        read_delivery(Signed(event=each.event, id=each.id, body=each.body, received_at=now))
+        for each in here.github.webhooks.pending
+    ]
+    bodies = [each.request.body if isinstance(each, Asked) else each for each in read]
+    assert bodies == [
+        "/mason fix please rename x",
+        None,
+        "/mason fix",
+        "/mason validate",
+        "/mason validate",
+        RunChanged(run_id=RUN),
+        BacklogChanged(),
+    ]
+    asked = [each.request for each in read if isinstance(each, Asked)]
+    ada = here.github.hub.user("ada")
+    assert {(each.repository, each.number, each.on_pull_request) for each in asked} == {("octo/engine", 1, True)}
+    assert {(each.person.id, each.person.login) for each in asked} == {(ada.id, "ada")}
 
 
 def test_webhooks__dropped_doubled_and_shuffled_by_a_seed(here: World, receiver: Receiver) -> None:

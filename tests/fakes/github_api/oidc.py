@@ -30,6 +30,7 @@ class Oidc:
             "repository_id": "1",
             "run_id": "1",
             "run_attempt": "1",
+            "workflow_ref": "owner/name/.github/workflows/mason.yml@refs/heads/main",
             "job_workflow_ref": "owner/name/.github/workflows/mason.yml@refs/heads/main",
             "event_name": "workflow_dispatch",
             "ref": "refs/heads/main",

@@ -6,9 +6,10 @@ from typing import Any
 
 from tests.fakes.github_api import shapes
 from tests.fakes.github_api.actions import workflow_number, workflow_run
+from tests.fakes.github_api.bare import ZERO
 from tests.fakes.github_api.checks import check_run
 from tests.fakes.github_api.issues import comment_shape, label_shape
-from tests.fakes.github_api.records import CheckRun, Comment, Pull, User, WorkflowRun
+from tests.fakes.github_api.records import CheckRun, Comment, Pull, Push, User, WorkflowRun
 from tests.fakes.github_api.repository import FakeRepository
 
 Shape = dict[str, Any]
@@ -43,8 +44,36 @@ def of_issue_comment(repository: FakeRepository, comment: Comment, action: str, 
 
 
 def of_check_run(repository: FakeRepository, run: CheckRun, action: str, sender: User) -> Shape:
+    shape = {**check_run(repository, run), "check_suite": _suite(repository, run)}
+    return {"action": action, "check_run": shape, **_where(repository, sender)}
+
+
+def of_check_suite(repository: FakeRepository, run: CheckRun, action: str, sender: User) -> Shape:
+    """The suite that a check run is in."""
+    return {"action": action, "check_suite": _suite(repository, run), **_where(repository, sender)}
+
+
+def of_push(repository: FakeRepository, push: Push) -> Shape:
+    who = repository.hub.user(push.actor)
+    return {
+        "ref": push.ref,
+        "before": push.old,
+        "after": push.new,
+        "created": push.old == ZERO,
+        "deleted": push.new == ZERO,
+        "forced": push.forced,
+        "base_ref": None,
+        "compare": f"{repository.html_url}/compare/{push.old[:12]}...{push.new[:12]}",
+        "commits": [],
+        "head_commit": None,
+        "pusher": {"name": who.login, "email": None},
+        **_where(repository, who),
+    }
+
+
+def _suite(repository: FakeRepository, run: CheckRun) -> Shape:
     shape = check_run(repository, run)
-    suite = {
+    return {
         "id": run.suite,
         "node_id": shapes.node("CheckSuite", run.suite),
         "head_branch": next((name for name, tip in repository.branches.items() if tip == run.head_sha), None),
@@ -55,7 +84,6 @@ def of_check_run(repository: FakeRepository, run: CheckRun, action: str, sender:
         "pull_requests": shape["pull_requests"],
         "app": shape["app"],
     }
-    return {"action": action, "check_run": {**shape, "check_suite": suite}, **_where(repository, sender)}
 
 
 def _where(repository: FakeRepository, sender: User) -> Shape:

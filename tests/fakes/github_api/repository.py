@@ -257,6 +257,10 @@ class FakeRepository:
         """Press Re-run on a check run."""
         self.hub.webhooks.check_run(self, check, "rerequested", self.hub.user(login))
 
+    def rerun_all(self, check: CheckRun, *, login: str = "ada") -> None:
+        """Press "Re-run all checks" on the suite that a check run is in."""
+        self.hub.webhooks.check_suite(self, check, "rerequested", self.hub.user(login))
+
     def close(self, number: int) -> None:
         with self.hub.lock:
             self.set_closed(self.pull(number))
@@ -295,7 +299,9 @@ class FakeRepository:
         """``changes``: old, new, ref."""
         for old, new, ref in changes:
             forced = ZERO not in (old, new) and not self.git.is_ancestor(old, new)
-            self.pushes.append(Push(ref=ref, old=old, new=new, forced=forced, actor=actor, via=via))
+            push = Push(ref=ref, old=old, new=new, forced=forced, actor=actor, via=via)
+            self.pushes.append(push)
+            self.hub.webhooks.push(self, push)
         self.sync()
 
     def sync(self) -> None:

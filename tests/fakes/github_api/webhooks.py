@@ -15,7 +15,7 @@ from uuid import uuid4
 import httpx
 
 from tests.fakes.github_api import payloads
-from tests.fakes.github_api.records import CheckRun, Comment, User, WorkflowRun
+from tests.fakes.github_api.records import CheckRun, Comment, Push, User, WorkflowRun
 
 if TYPE_CHECKING:
     from tests.fakes.github_api.hub import Hub
@@ -27,7 +27,7 @@ TIMEOUT = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """``body`` are the bytes that are signed."""
+    """``body`` are the bytes that are signed. ``action`` is empty for events that have none."""
 
     id: str
     event: str
@@ -115,13 +115,19 @@ class Webhooks:
     def check_run(self, repository: FakeRepository, run: CheckRun, action: str, sender: User, **more: Any) -> None:
         self._queue("check_run", lambda: {**payloads.of_check_run(repository, run, action, sender), **more})
 
+    def check_suite(self, repository: FakeRepository, run: CheckRun, action: str, sender: User) -> None:
+        self._queue("check_suite", lambda: payloads.of_check_suite(repository, run, action, sender))
+
+    def push(self, repository: FakeRepository, push: Push) -> None:
+        self._queue("push", lambda: payloads.of_push(repository, push))
+
     def _queue(self, event: str, make: Callable[[], dict[str, Any]]) -> None:
         if not self._url:
             return
         with self._more:
             payload = make()
             body = json.dumps(payload).encode()
-            self.pending.append(Delivery(id=str(uuid4()), event=event, action=payload["action"], body=body))
+            self.pending.append(Delivery(id=str(uuid4()), event=event, action=payload.get("action", ""), body=body))
             self._more.notify()
 
     def _keep_delivering(self) -> None:
