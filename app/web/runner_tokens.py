@@ -6,6 +6,7 @@ The client is `forge/github/exchanged_tokens.py`; the rules for JWTs are in plat
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,9 +20,11 @@ from flask import Flask, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.runner_tokens import RunnerIdentity, RunnerToken
-from app.errors import ForgeUnreachable
+from app.errors import ForgeUnreachable, Unreachable
 from app.web.errors import BadIdentity
 from app.web.signatures import bearer
+
+log = logging.getLogger("mason")
 
 LEEWAY = 60.0
 """Seconds that the issuer's clock and ours may be apart."""
@@ -84,7 +87,7 @@ class OidcVerifier:
                 options={"require": ["exp", "nbf", "iat", "iss", "aud"], "strict_aud": True},
             )
             return RunnerIdentity(**_Claims.model_validate(claims).model_dump())
-        except (jwt.PyJWTError, ValidationError, ValueError, RecursionError):
+        except (jwt.PyJWTError, ValidationError, ValueError, OverflowError, RecursionError):
             raise BadIdentity from None
 
     def _key(self, header: Mapping[str, Any]) -> jwt.PyJWK:
@@ -96,12 +99,19 @@ class OidcVerifier:
             age = None if self._asked_at is None else self._clock() - self._asked_at
             if age is None or age > KEPT or (name not in self._keys and age >= REFETCH):
                 self._asked_at = self._clock()
-                self._keys = _keys(self._fetch())
+                self._renew()
             if not self._keys:
                 raise ForgeUnreachable("The keys of GitHub Actions are not known yet.")
             if name not in self._keys:
                 raise BadIdentity
             return self._keys[name]
+
+    def _renew(self) -> None:
+        """Those that we have stay good while there are no others."""
+        try:
+            self._keys = _keys(self._fetch())
+        except Unreachable as problem:
+            log.warning("%s", problem)
 
 
 def _keys(document: bytes) -> Mapping[str, jwt.PyJWK]:
