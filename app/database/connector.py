@@ -11,6 +11,17 @@ from app.database.connections import OPTIONS, SEARCH_PATH
 
 _WAIT_SECONDS = 5.0
 
+_SETTINGS = f"""
+{SEARCH_PATH};
+set enable_sort = off;
+set enable_seqscan = off;
+set enable_bitmapscan = off;
+set enable_hashjoin = off;
+"""
+"""The statistics of a queue's table are always out of date. Without these, a queue of thousands that was empty when it
+was last looked at is sorted as a whole for each job: 180 ms instead of 1.
+"""
+
 
 def worker_connector(dsn: str, *, pool_size: int = 4) -> PsycopgConnector:
     """A connector for one opening; a worker that starts again takes a fresh one.
@@ -30,4 +41,4 @@ def worker_connector(dsn: str, *, pool_size: int = 4) -> PsycopgConnector:
 
 async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.set_autocommit(True)
-    await connection.execute(SEARCH_PATH.encode())
+    await connection.execute(_SETTINGS.encode())

@@ -26,7 +26,7 @@ from app.domain.commands import Request
 from app.domain.dispatches import Dispatch
 from app.domain.jobs import ReconcileRun
 from app.errors import MasonError
-from app.ports.app_database import Answered, Fence
+from app.ports.app_database import Answered, Fence, Figures
 
 POOL_SIZE = 8
 _SHOWN = 20
@@ -57,6 +57,8 @@ with fence as ({STANDS}), written as (
 )
 select exists (select from fence) as stands, exists (select from written) as found
 """
+
+LATENCIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, float("inf"))
 
 
 class PostgresApp:
@@ -127,6 +129,23 @@ class PostgresApp:
     def unanswered(self) -> Sequence[Request]:
         rows = self._rows(f"select {_REQUEST} from requests where not finished order by heard_at, key")
         return [read_request(row) for row in rows]
+
+    def figures(self) -> Figures:
+        """Within the last day, as far as latency goes; how many of each state of all times."""
+        states = self._rows("select state, count(*) as number from dispatches group by state")
+        bounds = {f"at_most_{place}": bound for place, bound in enumerate(LATENCIES)}
+        counted = ", ".join(f"count(*) filter (where took <= %({name})s) as {name}" for name in bounds)
+        (latency,) = self._rows(
+            f"select coalesce(sum(took), 0)::float8 as total, {counted} from ("
+            " select extract(epoch from dispatched_at - created_at) as took from dispatches"
+            " where dispatched_at > now() - interval '1 day') as handed_over",
+            bounds,
+        )
+        return Figures(
+            dispatches={row["state"]: row["number"] for row in states},
+            latency={bound: latency[name] for name, bound in bounds.items()},
+            latency_total=latency["total"],
+        )
 
     def close(self) -> None:
         self._connections.close()

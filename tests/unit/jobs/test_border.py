@@ -33,8 +33,8 @@ def waiting(app_dsn: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """What waits: ``after`` in seconds, and its trouble."""
     with psycopg.connect(app_dsn, autocommit=True, row_factory=dict_row) as there:
         query = (
-            "select extract(epoch from scheduled_at - now())::float8 as after, (args -> 'trouble') - 'not_before' as trouble "
-            "from mason_app.procrastinate_jobs where status = 'todo'"
+            "select extract(epoch from scheduled_at - now())::float8 as after, "
+            "(args -> 'trouble') - 'not_before' as trouble from mason_app.procrastinate_jobs where status = 'todo'"
         )
         yield lambda: there.execute(query).fetchall()
 
