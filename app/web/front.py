@@ -25,7 +25,7 @@ LIMIT = 25 * 1024 * 1024
 """Bytes of a payload (platform facts, Webhooks)."""
 
 _DELIVERY = re.compile(r"[0-9A-Za-z-]{1,64}")
-_EVENT = re.compile(r"[a-z_]{1,64}")
+_EVENT = re.compile(r"[0-9a-z_]{1,64}")
 
 
 class Front:
