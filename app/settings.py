@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     ``github_webhook_secret`` and ``webhook_secret`` (Supabase's) may name several, separated by commas or blanks.
     ``workflow`` is the file that the ``dispatcher`` ``github_actions`` dispatches. ``debounce`` in seconds is how long
     approvals must have ceased before a run starts, ``sweep`` the seconds from one look at everything to the next.
+    ``repository`` (``owner/name``) is whose the items are that name none; ``metrics_token`` is asked for by /metrics.
     ``workers`` counts gunicorn's processes, ``threads`` those of each; ``jobs`` run side by side in one worker.
     """
 
@@ -73,7 +74,9 @@ class Settings(BaseSettings):
     dispatcher: Literal["github_actions", "local"] | None = None
     oidc_issuer: str = "https://token.actions.githubusercontent.com"
     debounce: float = Field(5.0, ge=0, le=600)
-    sweep: float = Field(60.0, ge=1, le=3600)
+    sweep: float | None = Field(None, ge=1, le=3600)
+    repository: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    metrics_token: SecretStr | None = None
     workers: int = Field(2, ge=1, le=64)
     threads: int = Field(8, ge=1, le=256)
     jobs: int = Field(4, ge=1, le=64)
@@ -84,6 +87,7 @@ class Settings(BaseSettings):
         named = (
             *(self.supabase_key, self.database_password, self.access_token, self.webhook_secret),
             *(self.github_token, self.github_app_key, self.anthropic_api_key, self.github_webhook_secret),
+            self.metrics_token,
         )
         found = [secret.get_secret_value() for secret in named if secret]
         found += [*secret_list(self.github_webhook_secret), *secret_list(self.webhook_secret)]

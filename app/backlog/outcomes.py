@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, Field, ValidationError
 
-from app.backlog.documents import Document, event_id, progress_document
+from app.backlog.documents import Document, clean, event_id, progress_document
 from app.domain.claims import Claim
 from app.domain.events import ItemSettled
 from app.domain.items import Item, ItemStatus
@@ -137,10 +137,12 @@ def _still_failing(iteration: Iteration) -> list[str]:
 
 def run_columns(result: RunResult) -> Document:
     """The columns that closing a run writes."""
-    failed = result.status is RunStatus.FAILED
+    failed = ""
+    if result.status is RunStatus.FAILED:
+        failed = clean(result.reason) or f"{len(result.failed)} of {len(result.results)} items failed."
     return {
         "status": result.status,
-        "error": f"{len(result.failed)} of {len(result.results)} items failed." if failed else None,
+        "error": failed or None,
         "items": len(result.results),
         "succeeded": len(result.succeeded),
         "failed": len(result.failed),

@@ -28,7 +28,7 @@ from app.domain.progress import Progress, first_progress
 from app.domain.results import Outcome, Verdict
 from app.domain.runs import Base, ItemResult, Run, RunResult
 from app.errors import NotMigrated
-from app.ports.backlog import Claimed, ItemEventRow, IterationRow, LogRow, TaskRow
+from app.ports.backlog import Claimed, ItemEventRow, IterationRow, LogRow, TaskRow, Waiting
 
 _LEASE = {"lease": LEASE.total_seconds()}
 _LOST = f"The runner was lost {MAX_ATTEMPTS} times while it worked on this item."
@@ -53,6 +53,34 @@ class SqlBacklog:
 
     def approved_items(self, *, repository: str | None) -> list[Item]:
         return parse_items(self._session.rows("approved_items", {"repository": repository}))
+
+    def waiting_items(self) -> list[Waiting]:
+        rows = self._session.rows("waiting_items", {})
+        about = {str(row["id"]): (row["waiting_repository"], _seconds(row["waiting_seconds"])) for row in rows}
+        return [
+            Waiting(item=item, repository=about[str(item.id)][0], age=about[str(item.id)][1])
+            for item in parse_items(rows)
+        ]
+
+    def item_of(self, repository: str, item_id: UUID) -> Item | None:
+        return self._only("item_of", {"repository": repository, "item": item_id})
+
+    def item_of_branch(self, repository: str, branch: str) -> Item | None:
+        return self._only("item_of_branch", {"repository": repository, "branch": branch})
+
+    def approve(self, item_id: UUID) -> Item | None:
+        return self._only("approve", {"item": item_id, "event": uuid4()})
+
+    def defer(self, item_id: UUID, reason: str) -> Item | None:
+        return self._only("defer", {"item": item_id, "reason": clean(reason), "event": uuid4()})
+
+    def spent_since(self, repository: str | None, hours: int) -> float:
+        (row,) = self._session.rows("spent", {"repository": repository, "hours": hours})
+        return float(row["dollars"])
+
+    def _only(self, name: str, args: Document) -> Item | None:
+        items = parse_items(self._session.rows(name, args))
+        return items[0] if items else None
 
     def items(self, ids: Sequence[UUID]) -> list[Item]:
         order = {item: place for place, item in enumerate(ids)}
@@ -129,8 +157,11 @@ class SqlBacklog:
     ) -> list[DeadClaim]:
         dead = [seen for seen in self.claims() if seen.expired or is_dead(seen.claim.claimed_by)]
         on_found(dead)
-        lost = [_lost_claim(seen) for seen in dead]
-        taken = self._session.rows("take_back", _LEASE | {"claims": lost, "most": MAX_ATTEMPTS, "reason": _LOST})
+        return self.take_back(dead)
+
+    def take_back(self, lost: Sequence[SeenClaim]) -> list[DeadClaim]:
+        claims = [_lost_claim(seen) for seen in lost]
+        taken = self._session.rows("take_back", _LEASE | {"claims": claims, "most": MAX_ATTEMPTS, "reason": _LOST})
         return [
             DeadClaim(
                 item_id=UUID(row["item"]),
@@ -189,6 +220,11 @@ class SqlBacklog:
     def _held(self, name: str, args: Document) -> bool:
         (answer,) = self._session.rows(name, args)
         return bool(answer["held"])
+
+
+def _seconds(value: object) -> float:
+    """Postgres writes its infinity as a word; a time in the future is now."""
+    return max(float(str(value)), 0.0)
 
 
 def _fence(claim: Claim) -> Document:

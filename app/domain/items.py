@@ -44,7 +44,8 @@ class Item:
 
     ``attempt`` is the stored ``execution_attempt``, the N that a claim raises by one. ``failed_base`` is the base
     commit whose own checks failed when the item was last given back; it is not claimed again before that branch moves.
-    ``approved_at`` tells two approvals of one item apart; None for one from before Mason's migrations.
+    ``approved_at`` tells two approvals of one item apart; None for one from before Mason's migrations. ``complexity``
+    runs from 1 to 5.
     """
 
     id: UUID
@@ -64,6 +65,10 @@ class Item:
     attempt: int = 0
     run_id: UUID | None = None
     failed_base: str | None = None
+    complexity: int | None = None
+    pull_request_url: str | None = None
+    failure_reason: str | None = None
+    skip_reason: str | None = None
     tags: tuple[str, ...] = field(default=())
 
     @property

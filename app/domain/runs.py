@@ -48,13 +48,16 @@ class ItemResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
-    """How a run ended. ``left`` are items that another runner had already claimed."""
+    """How a run ended. ``left`` are items that another runner had already claimed. ``reason`` says why the run itself
+    failed, whatever became of its items; empty where it did not.
+    """
 
     run_id: UUID | None
     base: Base | None
     results: tuple[ItemResult, ...] = ()
     left: tuple[Item, ...] = field(default=())
     cancelled: bool = False
+    reason: str = ""
 
     @property
     def failed(self) -> tuple[ItemResult, ...]:
@@ -81,4 +84,4 @@ class RunResult:
     def status(self) -> RunStatus:
         if self.cancelled:
             return RunStatus.CANCELLED
-        return RunStatus.FAILED if self.failed or self.base_failed else RunStatus.SUCCESS
+        return RunStatus.FAILED if self.failed or self.base_failed or self.reason else RunStatus.SUCCESS

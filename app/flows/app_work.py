@@ -16,7 +16,8 @@ from app.ports.repository import Repositories
 class AppPorts:
     """The outside, as the wiring chose it. ``quiet`` is for how many seconds approvals must have ceased before a run is
     started with them (so that ten in a row make one run); ``patience`` in seconds is for how long they may go on.
-    ``is_dead`` says of a ``claimed_by`` whether it is known to be gone.
+    ``home`` is the repository that items without one belong to. ``is_dead`` says of a ``claimed_by`` whether it is
+    known to be gone.
     """
 
     backlog: Backlog
@@ -24,6 +25,7 @@ class AppPorts:
     dispatcher: Dispatcher
     database: AppDatabase
     jobs: JobQueue
+    home: str | None = None
     quiet: float = 5.0
     patience: float = 60.0
     is_dead: Callable[[str], bool] = field(default=lambda _: False)

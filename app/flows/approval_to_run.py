@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -52,7 +52,11 @@ def reconcile_backlog(ports: AppPorts) -> float | None:
 def unclaimed(ports: AppPorts) -> list[Waiting]:
     """Approved items that are in no unfinished dispatch; one that a lost runner held waits for its run's end."""
     taken = {item for dispatch in ports.database.unfinished() for item in dispatch.items}
-    return [one for one in ports.backlog.waiting_items() if one.item.id not in taken]
+    return [
+        replace(one, repository=one.repository or ports.home)
+        for one in ports.backlog.waiting_items()
+        if one.item.id not in taken
+    ]
 
 
 def still_approving(waiting: Sequence[Waiting], quiet: float, patience: float) -> float | None:
@@ -102,7 +106,7 @@ def look_at(ports: AppPorts, repository: Repository) -> Place:
         base=base,
         policy=policy,
         items_used=ports.database.items_since(repository.name, ports.database.now() - DAY),
-        cost_used=ports.backlog.spent_since(repository.name, DAY.total_seconds() / 3600) if limited else 0.0,
+        cost_used=ports.backlog.spent_since(repository.name, 24) if limited else 0.0,
     )
 
 

@@ -24,7 +24,7 @@ from app.domain.items import Item, ItemStatus
 from app.domain.results import Outcome, Verdict
 from app.errors import ForgeRefused, UsageError
 from app.flows.app_work import AppPorts
-from app.flows.approval_to_run import choose, groups, look_at
+from app.flows.approval_to_run import choose, groups, look_at, unclaimed
 from app.ports.app_database import Fence
 from app.ports.repository import Reaction, Repository
 from app.replies.records import LineResult
@@ -181,12 +181,7 @@ def record(asking: Asking, work: Work, **more: Any) -> Dispatch:  # noqa: ANN401
 
 def approved_items(asking: Asking) -> list[Item]:
     """Approved items of this repository that are in no unfinished run."""
-    taken = {item for dispatch in asking.ports.database.unfinished() for item in dispatch.items}
-    return [
-        one.item
-        for one in asking.ports.backlog.waiting_items()
-        if same(one.repository, asking.request.repository) and one.item.id not in taken
-    ]
+    return [one.item for one in unclaimed(asking.ports) if same(one.repository, asking.request.repository)]
 
 
 def same(one: str | None, other: str) -> bool:

@@ -205,11 +205,10 @@ def put_off(ports: AppPorts, dispatch: Dispatch) -> None:
 
 def give_back(ports: AppPorts, dispatch: Dispatch, reason: str) -> None:
     """Items without a runner become free again, at most three times; what never began is nobody's fault and waits."""
-    mine = {claim.item_id: claim for claim in claims_of(ports, dispatch)}
-    for claim in mine.values():
+    for claim in claims_of(ports, dispatch):
         if claim.claimed_by == DISPATCHED and claim.attempt >= MAX_ATTEMPTS:
             ports.backlog.settle(claim, never_began(dispatch, reason))
-    ports.backlog.dead_claims(lambda claim: claim.run_id == dispatch.id)
+    ports.backlog.take_back([seen for seen in ports.backlog.claims() if seen.claim.run_id == dispatch.id])
 
 
 def never_began(dispatch: Dispatch, reason: str) -> Outcome:

@@ -20,20 +20,18 @@ def sweep(ports: AppPorts) -> None:
         ports.jobs.defer(AnswerRequest(key=request.key, repository=request.repository, number=request.number))
     for dispatch in ports.database.unfinished():
         ports.jobs.defer(ReconcileRun(run_id=dispatch.id))
-    for dead in ports.backlog.dead_claims(
-        lambda claim: ports.is_dead(claim.claimed_by), lambda found: end_their_checks(ports, found)
-    ):
+    for dead in ports.backlog.dead_claims(ports.is_dead, lambda found: end_their_checks(ports, found)):
         log.warning("The runner of “%s” was lost", dead.title[:200])
     ports.jobs.defer(ReconcileBacklog())
 
 
 def end_their_checks(ports: AppPorts, lost: Sequence[SeenClaim]) -> None:
     """Check runs that lost runners left in progress, of runs that this app has dispatched."""
+    theirs = {(seen.claim.run_id, seen.claim.item_id) for seen in lost}
     for run_id in {seen.claim.run_id for seen in lost}:
         dispatch = ports.database.dispatch(run_id)
         if dispatch is None or dispatch.base is None:
             continue
-        items = {seen.claim.item_id for seen in lost if seen.claim.run_id == run_id}
         try:
             checks = ports.repositories.named(dispatch.repository).check_runs
         except MasonError as problem:
@@ -42,6 +40,6 @@ def end_their_checks(ports: AppPorts, lost: Sequence[SeenClaim]) -> None:
         end_left_open(
             checks,
             dispatch.base.commit,
-            lambda subject, run=run_id, items=items: subject.run_id == run and subject.item_id in items,
+            lambda subject: (subject.run_id, subject.item_id) in theirs,
             "Its runner was lost",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,17 @@ class Answered:
     answer: str = ""
     well: bool = False
     finished: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """Dispatches by state; and of those handed over within a day, how many took at most so many seconds from their
+    making (``inf`` last), and their sum.
+    """
+
+    dispatches: Mapping[str, int]
+    latency: Mapping[float, int]
+    latency_total: float
 
 
 class AppDatabase(Protocol):
@@ -72,6 +83,8 @@ class AppDatabase(Protocol):
 
     def answer(self, fence: Fence, key: str, answer: str, *, well: bool, finished: bool) -> None:
         """Write what became of a request."""
+
+    def figures(self) -> Figures: ...
 
     def unanswered(self) -> Sequence[Request]:
         """Requests that are not finished, oldest first."""

@@ -76,6 +76,15 @@ class Claimed:
     item: Item
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """An approved item; its repository (``owner/name``), None where nothing tells; seconds since its approval."""
+
+    item: Item
+    repository: str | None
+    age: float
+
+
 class Backlog(Protocol):
     def require_ready(self) -> None:
         """Raise NotMigrated unless every migration of this Mason is applied."""
@@ -85,6 +94,26 @@ class Backlog(Protocol):
 
         Whose items they are: contracts §1. Rows that cannot be used are left out and named in a warning log.
         """
+
+    def waiting_items(self) -> list[Waiting]:
+        """All approved items of all repositories, in the order of `approved_items`."""
+
+    def item_of(self, repository: str, item_id: UUID) -> Item | None:
+        """An item, if it is of this repository."""
+
+    def item_of_branch(self, repository: str, branch: str) -> Item | None:
+        """The newest item of this repository that has this branch."""
+
+    def approve(self, item_id: UUID) -> Item | None:
+        """A person approves an item that is new, deferred or rejected; of an approved one, what keeps it waiting is
+        lifted. None when it is in another state, or unknown.
+        """
+
+    def defer(self, item_id: UUID, reason: str) -> Item | None:
+        """A person puts off an item that is new, approved or rejected. None when it is in another state, or unknown."""
+
+    def spent_since(self, repository: str | None, hours: int) -> float:
+        """US dollars that items of a repository have cost in the last hours, rather too many than too few."""
 
     def items(self, ids: Sequence[UUID]) -> list[Item]:
         """These items, whatever their status; unknown ids are left out."""
@@ -137,6 +166,9 @@ class Backlog(Protocol):
         ``on_found`` is told of them before anything changes: what only they lead to can be cleared away.
         Its item goes back to ``approved``, or to ``rejected`` after MAX_ATTEMPTS; its progress row goes with it.
         """
+
+    def take_back(self, lost: Sequence[SeenClaim]) -> list[DeadClaim]:
+        """Take back claims whose runners are known to be gone, as `dead_claims` does."""
 
     def settle(self, claim: Claim, outcome: Outcome) -> bool:
         """Write how the item ended: status, reason, branch, validation columns, and end the claim.

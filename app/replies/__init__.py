@@ -114,5 +114,12 @@ def help_table() -> str:
 
 def status_table(dispatches: Sequence[Dispatch], items: Sequence[Item]) -> str:
     """The newest runs first, and their items."""
-    rows = [ItemLine(title=item.title, status=item_status(item.status)) for item in items]
+    rows = [
+        ItemLine(
+            title=item.title,
+            status=item_status(item.status),
+            reason=item.failure_reason or item.skip_reason or "",
+        )
+        for item in items
+    ]
     return render("status.md", dispatches=[(one, state_of(one)) for one in dispatches], items=rows)

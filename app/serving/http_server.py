@@ -24,7 +24,7 @@ class Address:
     threads: int
 
 
-class HttpServer(BaseApplication):
+class HttpServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """``make`` is called once in each worker, after the fork, so that no connection is shared. ``when_ready`` is told
     once that connections are accepted; ``at_exit`` of the process id of each worker that ended.
     """

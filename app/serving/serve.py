@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import wiring
 from app.errors import UsageError
 from app.process import Stop
 from app.serving.http_server import Address, HttpServer
 from app.serving.supervisor import Part, supervise
 from app.settings import Settings, environment, secret_list, state_dir
+from app.wiring import web_app
 from app.wiring.databases import keep_out_of_git, served_databases
 
 log = logging.getLogger("mason")
@@ -64,12 +64,12 @@ def web(settings: Settings, serving: Serving) -> None:
     metrics = Path(tempfile.mkdtemp(prefix="mason-metrics-"))
     try:
         with served_databases(settings, state) as served:
-            wiring.prepare_app(served)
+            web_app.prepare_app(served)
             server = HttpServer(
                 Address(host=serving.host, port=serving.port, workers=settings.workers, threads=settings.threads),
-                lambda: wiring.web_application(served, serving.repository, metrics),
+                lambda: web_app.web_application(served, serving.repository, metrics),
                 when_ready=lambda: log.info("Listening on %s port %s", serving.host, serving.port),
-                at_exit=lambda pid: wiring.forget_metrics_of(metrics, pid),
+                at_exit=lambda pid: web_app.forget_metrics_of(metrics, pid),
             )
             server.run()
     finally:
@@ -81,9 +81,9 @@ def worker(settings: Settings, serving: Serving, stop: Stop) -> None:
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
     with served_databases(settings, state) as served:
-        wiring.prepare_app(served)
+        web_app.prepare_app(served)
         stop.heeded = True
-        wiring.work(served, serving.repository, stop)
+        web_app.work_for(served, serving.repository, stop)
 
 
 def require_secrets(settings: Settings) -> None:
@@ -108,10 +108,10 @@ def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
     nowhere = "not configured, so no endpoint: branches stay in this repository"
     github = "POST /webhooks/github" if settings.github_app_id or settings.github_token else nowhere
     supabase = "POST /webhooks/supabase" if settings.webhook_secret else "no MASON_WEBHOOK_SECRET, so no endpoint"
-    local = wiring.dispatches_locally(settings)
+    local = web_app.dispatches_locally(settings)
     lines = [
         f"Mason listens on {url}  (/healthz, /readyz, /metrics)",
-        f"  Backlog   {backlog}, looked at every {wiring.sweep_seconds(settings):g} s",
+        f"  Backlog   {backlog}, looked at every {web_app.sweep_seconds(settings):g} s",
         f"  Supabase  {supabase}",
         f"  GitHub    {github}",
         f"  Runs      {f'processes on this machine, in {serving.repository}' if local else 'workflow runs on GitHub'}",

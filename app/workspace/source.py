@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.domain.runs import Base
 from app.errors import BadRepository, GitFailed
+from app.workspace import compare
 from app.workspace.git import Git, text
 from app.workspace.gitdir import Storage
 
@@ -62,6 +63,10 @@ class Source:
     def branch_tip(self, branch: str) -> str | None:
         """The tip of a local branch, else of origin's branch of that name as last fetched."""
         return self.commit(f"refs/heads/{branch}") or self.commit(f"refs/remotes/origin/{branch}")
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A regular file's content in a commit, None when there is none."""
+        return compare.read(self.git, commit, path)
 
     def tags(self) -> dict[str, str]:
         """Every tag: full ref name → object."""
