@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from github import Auth, Github
 from github.Requester import Requester
@@ -58,11 +59,12 @@ class AppJwts:
         if not app_id.strip():
             raise UsageError("the GitHub App's id is empty")
         try:
-            load_pem_private_key(private_key.encode(), password=None)
-            self._auth = Auth.AppAuth(app_id.strip(), private_key)
-            self.token()
-        except (ValueError, TypeError, jwt.PyJWTError):
+            key = load_pem_private_key(private_key.encode(), password=None)  # once: it takes thirty milliseconds
+            if not isinstance(key, RSAPrivateKey):
+                raise TypeError
+        except (ValueError, TypeError):
             raise UsageError("the GitHub App's private key is not a PEM key") from None
+        self._auth = Auth.AppAuth(app_id.strip(), sign_func=lambda claims: jwt.encode(claims, key, algorithm="RS256"))
 
     def token(self) -> str:
         return self._auth.token

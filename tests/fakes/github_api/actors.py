@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import jwt
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 
 from tests.fakes.github_api.records import App, User
 from tests.fakes.github_api.routes import Refused, Route, not_found
@@ -81,6 +81,14 @@ def pem(key: RSAPrivateKey) -> str:
     ).decode()
 
 
+@cache
+def public_key(private: str) -> RSAPublicKey:
+    """To read a key takes long, too. Raises ValueError."""
+    read = serialization.load_pem_private_key(private.encode(), password=None).public_key()
+    assert isinstance(read, RSAPublicKey)
+    return read
+
+
 def new_token(kind: Kind, claims: Mapping[str, Any]) -> str:
     """A token as long and as oddly shaped as GitHub's may be."""
     if kind == "user":
@@ -119,8 +127,8 @@ class Tokens:
         try:
             claims = jwt.decode(token, options={"verify_signature": False})
             app = self.apps[int(claims["iss"])]
-            key = serialization.load_pem_private_key(app.private_key.encode(), password=None)
-            claims = jwt.decode(token, key.public_key(), algorithms=["RS256"], options={"require": ["exp", "iat"]})  # type: ignore[arg-type]
+            key = public_key(app.private_key)
+            claims = jwt.decode(token, key, algorithms=["RS256"], options={"require": ["exp", "iat"]})
         except jwt.ExpiredSignatureError:
             raise Refused(401, "'Expiration time' claim ('exp') must be a numeric value in the future") from None
         except (jwt.PyJWTError, KeyError, ValueError):
