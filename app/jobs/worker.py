@@ -15,6 +15,7 @@ from procrastinate.connector import BaseAsyncConnector
 from procrastinate.exceptions import ProcrastinateException
 from procrastinate.worker import Worker
 
+from app.bounded import start
 from app.domain.job_rows import QUEUE
 from app.domain.jobs import Sweep
 from app.errors import MasonError
@@ -102,32 +103,43 @@ async def _work(
     rest = _FIRST_REST
     while not stop.is_set():
         begun = time.monotonic()
-        app = App(connector=connect())
-        presence.doing = register(app, flows, border)
-        presence.worker = Worker(
-            app,
-            queues=[QUEUE],
-            name="mason",
-            concurrency=concurrency,
-            fetch_job_polling_interval=_POLL,
-            shutdown_graceful_timeout=rhythm.grace,
-            delete_jobs="successful",
-            install_signal_handlers=False,
-            update_heartbeat_interval=rhythm.heartbeat,
-            stalled_worker_timeout=rhythm.dead_after,
-        )
         try:
-            await _until_stopped(app, presence.worker, stop)
-        except (ProcrastinateException, psycopg.Error) as problem:
-            log.warning("The worker lost its database: %s", problem.__cause__ or problem)
+            # The library would wait for its connections for half a minute, deaf to a stop and to the database's return.
+            await asyncio.wrap_future(start(border.queue.ping))
+            await _one_worker(connect, flows, border, stop, presence, concurrency, rhythm)
+        except (MasonError, ProcrastinateException, psycopg.Error) as problem:
+            level = logging.WARNING if rest == _FIRST_REST else logging.DEBUG  # an outage is told once
+            log.log(level, "The worker lost its database: %s", problem.__cause__ or problem)
         if time.monotonic() - begun > 2 * _LONGEST_REST:
             rest = _FIRST_REST
         await _pause(stop, rest)
         rest = min(2 * rest, _LONGEST_REST)
 
 
-async def _until_stopped(app: App, worker: Worker, stop: Stop) -> None:
+async def _one_worker(
+    connect: Callable[[], BaseAsyncConnector],
+    flows: Flows,
+    border: Border,
+    stop: Stop,
+    presence: _Presence,
+    concurrency: int,
+    rhythm: Rhythm,
+) -> None:
     """Until the library's worker has ended, by itself or because of the stop."""
+    app = App(connector=connect())
+    presence.doing = register(app, flows, border)
+    worker = presence.worker = Worker(
+        app,
+        queues=[QUEUE],
+        name="mason",
+        concurrency=concurrency,
+        fetch_job_polling_interval=_POLL,
+        shutdown_graceful_timeout=rhythm.grace,
+        delete_jobs="successful",
+        install_signal_handlers=False,
+        update_heartbeat_interval=rhythm.heartbeat,
+        stalled_worker_timeout=rhythm.dead_after,
+    )
     try:
         await app.open_async()
         running = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]

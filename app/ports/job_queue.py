@@ -83,6 +83,9 @@ class Trouble:
 class WorkQueue(JobQueue, Protocol):
     """What a worker asks of the queue, about jobs that it is doing. All methods raise DatabaseUnreachable."""
 
+    def ping(self) -> None:
+        """Ask the database for an answer, now."""
+
     def follow_up(self, job: Job, *, after: float, trouble: Trouble, not_before: float = 0.0) -> None:
         """Have a job done again after a failure. Nobody brings it forward to less than ``not_before`` seconds."""
 

@@ -6,14 +6,17 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
+from app.backlog.embedded import EmbeddedPostgres
 from app.database.connector import worker_connector
-from app.database.queue import PostgresQueue
+from app.database.queue import PostgresQueue, job_queue
+from app.database.schema import prepare
 from app.domain.jobs import ReconcileBacklog, ReconcileRun, Sweep
 from app.errors import Busy
 from app.jobs.tasks import Flows
@@ -212,3 +215,23 @@ def test_sweep__one_waits_however_many_workers_there_are(queue: PostgresQueue, a
         until(lambda: queue.queue_state().waiting == 1 and queue.queue_state().doing == 0)
     queue.defer(Sweep(), after=600.0)
     assert queue.queue_state().waiting == 1
+
+
+def test_outage__a_worker_waits_for_its_database_and_heeds_a_stop_meanwhile(data_root: Path) -> None:
+    server = EmbeddedPostgres(data_root)
+    server.start()
+    try:
+        dsn = server.dsn
+        prepare(dsn)
+        queue = job_queue(dsn)
+        done = threading.Semaphore(0)
+        does = flows(reconcile_backlog=done.release)
+        server.stop()
+        with working(queue, dsn, does):
+            server.start()
+            queue.defer(ReconcileBacklog())
+            assert done.acquire(timeout=LIMIT)
+            server.stop()
+        queue.close()
+    finally:
+        server.stop()
