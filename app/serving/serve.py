@@ -53,7 +53,8 @@ def mason(name: str, serving: Serving) -> list[str]:
 def child_environment(served: Settings) -> Mapping[str, str]:
     """Our environment, with the databases that we have opened."""
     named = {"MASON_DSN": served.dsn, "MASON_DATABASE_URL": served.database_url}
-    return environment() | {name: secret.get_secret_value() for name, secret in named.items() if secret}
+    sweep = {"MASON_SWEEP": str(served.sweep)} if served.sweep else {}
+    return environment() | sweep | {name: secret.get_secret_value() for name, secret in named.items() if secret}
 
 
 def web(settings: Settings, serving: Serving) -> None:
@@ -111,7 +112,7 @@ def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
     local = web_app.dispatches_locally(settings)
     lines = [
         f"Mason listens on {url}  (/healthz, /readyz, /metrics)",
-        f"  Backlog   {backlog}, looked at every {web_app.sweep_seconds(settings):g} s",
+        f"  Backlog   {backlog}, looked at every {web_app.sweep_seconds(served):g} s",
         f"  Supabase  {supabase}",
         f"  GitHub    {github}",
         f"  Runs      {f'processes on this machine, in {serving.repository}' if local else 'workflow runs on GitHub'}",

@@ -27,6 +27,9 @@ from app.ports.backlog import Backlog
 from app.settings import Settings, environment, state_dir
 from app.workspace.source import Source
 
+SWEEP_HERE = 2.0
+"""Seconds between looks at an embedded backlog, which tells nobody what is approved, and is quick to look at."""
+
 APP_DATABASE = "mason_app"
 """The web app's database on the embedded server."""
 
@@ -66,6 +69,7 @@ def served_databases(settings: Settings, state: Path) -> Iterator[Settings]:
             if own_backlog:
                 migrations.apply(server.dsn)
                 found["dsn"] = SecretStr(server.dsn)
+                found["sweep"] = settings.sweep or SWEEP_HERE
             if not settings.database_url:
                 found["database_url"] = SecretStr(database_beside(server.dsn, APP_DATABASE))
         yield settings.model_copy(update=found)

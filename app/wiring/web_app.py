@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
     from app.forge.github.repositories import GithubRepositories
 
-SWEEP, SWEEP_HERE = 60.0, 2.0
-"""Seconds between looks at everything. An embedded backlog tells nobody what is approved, and is quick to look at."""
+SWEEP = 60.0
+"""Seconds between looks at everything, where webhooks tell of most."""
 
 _STOP_RUNS = 20.0
 """Seconds that local runs have to give their items back when the worker stops."""
@@ -83,8 +83,7 @@ def on_github(settings: Settings) -> bool:
 
 
 def sweep_seconds(settings: Settings) -> float:
-    own_backlog = not (settings.dsn or settings.supabase_url)
-    return settings.sweep or (SWEEP_HERE if own_backlog else SWEEP)
+    return settings.sweep or SWEEP
 
 
 def prepare_app(settings: Settings) -> None:
