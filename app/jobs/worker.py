@@ -48,9 +48,16 @@ class Rhythm:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Presence:
-    """Who this worker is in the queue now, and the jobs that it is doing; written by its loop, read by its keeper."""
+class _Post:
+    """What each of the library's workers is made with, and the one that is there now, with the jobs that it is doing:
+    written by the loop, read by the keeper.
+    """
 
+    connect: Callable[[], BaseAsyncConnector]
+    flows: Flows
+    border: Border
+    concurrency: int
+    rhythm: Rhythm
     worker: Worker | None = None
     doing: set[int] = field(default_factory=set)
 
@@ -76,28 +83,25 @@ def work(
     """
     for wordy in ("procrastinate.utils", "procrastinate.worker.mason"):  # tracebacks of what is told here in a sentence
         logging.getLogger(wordy).setLevel(logging.CRITICAL)
-    rhythm = rhythm or Rhythm()
     stop.heeded = True
-    presence, over = _Presence(), threading.Event()
-    keeper = threading.Thread(target=_keep, args=(queue, presence, rhythm, over), name="keeper", daemon=True)
+    post = _Post(
+        connect=connect,
+        flows=flows,
+        border=Border(queue=queue, redact=redact),
+        concurrency=concurrency,
+        rhythm=rhythm or Rhythm(),
+    )
+    over = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(queue, post, over), name="keeper", daemon=True)
     keeper.start()
-    border = Border(queue=queue, redact=redact)
     try:
-        asyncio.run(_work(connect, flows, border, stop, presence, concurrency, rhythm))
+        asyncio.run(_work(post, stop))
     finally:
         over.set()
         keeper.join(_CLOSING)
 
 
-async def _work(
-    connect: Callable[[], BaseAsyncConnector],
-    flows: Flows,
-    border: Border,
-    stop: Stop,
-    presence: _Presence,
-    concurrency: int,
-    rhythm: Rhythm,
-) -> None:
+async def _work(post: _Post, stop: Stop) -> None:
     """One worker after the other: the library's ends when the database goes away, without saying so."""
     asyncio.get_running_loop().set_exception_handler(_note)
     rest = _FIRST_REST
@@ -105,8 +109,8 @@ async def _work(
         begun = time.monotonic()
         try:
             # The library would wait for its connections for half a minute, deaf to a stop and to the database's return.
-            await asyncio.wrap_future(start(border.queue.ping))
-            await _one_worker(connect, flows, border, stop, presence, concurrency, rhythm)
+            await asyncio.wrap_future(start(post.border.queue.ping))
+            await _one_worker(post, stop)
         except (MasonError, ProcrastinateException, psycopg.Error) as problem:
             level = logging.WARNING if rest == _FIRST_REST else logging.DEBUG  # an outage is told once
             log.log(level, "The worker lost its database: %s", problem.__cause__ or problem)
@@ -116,37 +120,31 @@ async def _work(
         rest = min(2 * rest, _LONGEST_REST)
 
 
-async def _one_worker(
-    connect: Callable[[], BaseAsyncConnector],
-    flows: Flows,
-    border: Border,
-    stop: Stop,
-    presence: _Presence,
-    concurrency: int,
-    rhythm: Rhythm,
-) -> None:
+async def _one_worker(post: _Post, stop: Stop) -> None:
     """Until the library's worker has ended, by itself or because of the stop."""
-    app = App(connector=connect())
-    presence.doing = register(app, flows, border)
-    worker = presence.worker = Worker(
+    app = App(connector=post.connect())
+    post.doing = register(app, post.flows, post.border)
+    worker = post.worker = Worker(
         app,
         queues=[QUEUE],
         name="mason",
-        concurrency=concurrency,
+        concurrency=post.concurrency,
         fetch_job_polling_interval=_POLL,
-        shutdown_graceful_timeout=rhythm.grace,
+        shutdown_graceful_timeout=post.rhythm.grace,
         delete_jobs="successful",
         install_signal_handlers=False,
-        update_heartbeat_interval=rhythm.heartbeat,
-        stalled_worker_timeout=rhythm.dead_after,
+        update_heartbeat_interval=post.rhythm.heartbeat,
+        stalled_worker_timeout=post.rhythm.dead_after,
     )
     try:
         await app.open_async()
         running = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]
         while not (running.done() or stop.is_set()):
             await asyncio.wait({running}, timeout=_STOP_TICK)
-        worker.stop()  # type: ignore[no-untyped-call]
         log.info("The worker takes no more jobs")
+        while not running.done():
+            worker.stop()  # type: ignore[no-untyped-call]  # again: one that has just begun forgets an earlier word
+            await asyncio.wait({running}, timeout=_STOP_TICK)
         await running
     finally:
         await app.close_async()
@@ -158,15 +156,15 @@ async def _pause(stop: Stop, seconds: float) -> None:
         await asyncio.sleep(_STOP_TICK)
 
 
-def _keep(queue: WorkQueue, presence: _Presence, rhythm: Rhythm, over: threading.Event) -> None:
+def _keep(queue: WorkQueue, post: _Post, over: threading.Event) -> None:
     """Every second: jobs that nobody does any more go back to work, and a sweep waits."""
     missing: set[int] = set()
     sweep_after, away = 0.0, False  # the first sweep is now: nobody knows what was missed
     while True:
         try:
             queue.defer(Sweep(), after=sweep_after)
-            missing = _revive(queue, presence, rhythm, missing)
-            sweep_after, away = rhythm.sweep, False
+            missing = _revive(queue, post, missing)
+            sweep_after, away = post.rhythm.sweep, False
         except MasonError as problem:
             if not away:
                 log.warning("Lost jobs are not looked for now: %s", problem)
@@ -175,13 +173,13 @@ def _keep(queue: WorkQueue, presence: _Presence, rhythm: Rhythm, over: threading
             return
 
 
-def _revive(queue: WorkQueue, presence: _Presence, rhythm: Rhythm, missing: set[int]) -> set[int]:
+def _revive(queue: WorkQueue, post: _Post, missing: set[int]) -> set[int]:
     """Bring lost jobs back. Returns those that the queue believes us to be doing and we are not: lost as well if they
     are still there at the next look, because a word to the queue was lost.
     """
-    worker_id = presence.worker_id
-    now_missing = queue.doing(worker_id) - presence.doing if worker_id is not None else set()
-    lost = queue.revive(dead_after=rhythm.dead_after, unknown=missing & now_missing, most_failures=MOST_FAILURES)
+    worker_id = post.worker_id
+    now_missing = queue.doing(worker_id) - post.doing if worker_id is not None else set()
+    lost = queue.revive(dead_after=post.rhythm.dead_after, unknown=missing & now_missing, most_failures=MOST_FAILURES)
     if lost:
         log.warning("%d lost jobs are done again", lost)
     return now_missing

@@ -159,10 +159,16 @@ def test_stop__running_jobs_end_and_none_begins(
         assert begun.wait(LIMIT)
         queue.defer(ReconcileBacklog())
         stop.set("Enough")
-        until(lambda: "takes no more jobs" in caplog.text)
+        until(lambda: "takes no more jobs" in caplog.text)  # it is told in the step in which it is done
         may_end.set()
     assert ended.is_set()
     assert {task.task: (task.waiting, task.doing) for task in queue.queue_state().tasks}["reconcile_backlog"] == (1, 0)
+
+
+def test_stop__before_anything_has_begun(queue: PostgresQueue, app_dsn: str) -> None:
+    for _ in range(3):
+        with working(queue, app_dsn, flows()):
+            pass
 
 
 def test_stop__what_takes_too_long_is_given_back(queue: PostgresQueue, app_dsn: str) -> None:
