@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +23,9 @@ from app.ports.backlog import ItemEventRow, IterationRow, LogRow, TaskRow
 Document = dict[str, Any]
 
 log = logging.getLogger("mason")
+
+_COMPLEXITIES = {"low": 1, "medium": 2, "high": 4, "very_high": 5} | {str(number): number for number in range(1, 6)}
+"""What stands in ``complexity``: words in the oldest generation, numbers in all others (contracts §1)."""
 
 _OUTPUT_SHOWN = 2000
 """Characters at the end of a failed check's output that are stored where no finding could be read from it."""
@@ -92,24 +94,12 @@ def parse_item(row: Mapping[str, Any]) -> Item:
         attempt=int(row.get("execution_attempt") or 0),
         run_id=UUID(str(row["execution_run_id"])) if row.get("execution_run_id") else None,
         failed_base=_optional(row.get("failed_base")),
-        complexity=_complexity(row.get("complexity")),
+        complexity=_COMPLEXITIES.get(_text(row.get("complexity"))),
         pull_request_url=_optional(row.get("pr_url")),
         failure_reason=_optional(row.get("failure_reason")),
         skip_reason=_optional(row.get("skip_reason")),
         tags=_tags(row.get("tags")),
     )
-
-
-_WORDS = {"low": 1, "medium": 2, "high": 4, "very_high": 5}
-"""Complexity in the generations that have words for it (contracts §1)."""
-
-
-def _complexity(value: object) -> int | None:
-    """From 1 to 5; None for what is neither a number nor one of the words."""
-    known = _WORDS.get(str(value))
-    if known is None and re.fullmatch(r"[1-5]", str(value)):
-        known = int(str(value))
-    return known
 
 
 def _text(value: object) -> str:

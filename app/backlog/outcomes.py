@@ -78,6 +78,9 @@ def _events(claim: Claim, outcome: Outcome, status: ItemStatus) -> list[Document
         "old_value": ItemStatus.IN_PROGRESS,
         "new_value": status,
         "notes": outcome.reason or None,
+        "execution_run_id": claim.run_id,
+        "execution_attempt": claim.attempt,
+        "cost_usd": outcome.usage.cost_usd,
     }
     if outcome.verdict is not Verdict.ALREADY_RESOLVED:
         return [moved]
@@ -137,12 +140,10 @@ def _still_failing(iteration: Iteration) -> list[str]:
 
 def run_columns(result: RunResult) -> Document:
     """The columns that closing a run writes."""
-    failed = ""
-    if result.status is RunStatus.FAILED:
-        failed = clean(result.reason) or f"{len(result.failed)} of {len(result.results)} items failed."
+    failed = f"{len(result.failed)} of {len(result.results)} items failed."
     return {
         "status": result.status,
-        "error": failed or None,
+        "error": clean(result.reason) or (failed if result.status is RunStatus.FAILED else None),
         "items": len(result.results),
         "succeeded": len(result.succeeded),
         "failed": len(result.failed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 from app.backlog import migrate
@@ -26,9 +27,9 @@ from app.domain.claims import DISPATCHED, LEASE, MAX_ATTEMPTS, Claim, DeadClaim,
 from app.domain.items import Item, NewItem
 from app.domain.progress import Progress, first_progress
 from app.domain.results import Outcome, Verdict
-from app.domain.runs import Base, ItemResult, Run, RunResult
+from app.domain.runs import Base, ItemResult, Run, RunResult, RunStatus
 from app.errors import NotMigrated
-from app.ports.backlog import Claimed, ItemEventRow, IterationRow, LogRow, TaskRow, Waiting
+from app.ports.backlog import UNKNOWN_AGE, Claimed, ItemEventRow, IterationRow, LogRow, TaskRow, Waiting
 
 _LEASE = {"lease": LEASE.total_seconds()}
 _LOST = f"The runner was lost {MAX_ATTEMPTS} times while it worked on this item."
@@ -56,31 +57,28 @@ class SqlBacklog:
 
     def waiting_items(self) -> list[Waiting]:
         rows = self._session.rows("waiting_items", {})
-        about = {str(row["id"]): (row["waiting_repository"], _seconds(row["waiting_seconds"])) for row in rows}
-        return [
-            Waiting(item=item, repository=about[str(item.id)][0], age=about[str(item.id)][1])
-            for item in parse_items(rows)
-        ]
+        beside = {row["item"]["id"]: row for row in rows}
+        items = parse_items(row["item"] for row in rows)
+        return [_waiting(item, beside[str(item.id)]) for item in items]
 
-    def item_of(self, repository: str, item_id: UUID) -> Item | None:
+    def item_of(self, repository: str | None, item_id: UUID) -> Item | None:
         return self._only("item_of", {"repository": repository, "item": item_id})
 
-    def item_of_branch(self, repository: str, branch: str) -> Item | None:
+    def item_of_branch(self, repository: str | None, branch: str) -> Item | None:
         return self._only("item_of_branch", {"repository": repository, "branch": branch})
+
+    def items_of_run(self, run_id: UUID) -> list[Item]:
+        return parse_items(self._session.rows("items_of_run", {"run": run_id}))
 
     def approve(self, item_id: UUID) -> Item | None:
         return self._only("approve", {"item": item_id, "event": uuid4()})
 
     def defer(self, item_id: UUID, reason: str) -> Item | None:
-        return self._only("defer", {"item": item_id, "reason": clean(reason), "event": uuid4()})
+        return self._only("defer", {"item": item_id, "reason": reason, "event": uuid4()})
 
-    def spent_since(self, repository: str | None, hours: int) -> float:
-        (row,) = self._session.rows("spent", {"repository": repository, "hours": hours})
-        return float(row["dollars"])
-
-    def _only(self, name: str, args: Document) -> Item | None:
-        items = parse_items(self._session.rows(name, args))
-        return items[0] if items else None
+    def spent_since(self, repository: str | None, hours: float) -> float:
+        (answer,) = self._session.rows("spent_since", {"repository": repository, "hours": hours})
+        return float(answer["spent"])
 
     def items(self, ids: Sequence[UUID]) -> list[Item]:
         order = {item: place for place, item in enumerate(ids)}
@@ -105,8 +103,11 @@ class SqlBacklog:
         for row in self._session.rows("run", {"run": run_id}):
             base = Base(commit=row["base_commit"] or "", branch=row["base_branch"] or "")
             ids = tuple(UUID(item) for item in row["items"] or ())
-            return Run(id=run_id, base=base, item_ids=ids, planned=row["planned"])
+            return Run(id=run_id, base=base, item_ids=ids, planned=row["planned"], status=_status(row["status"]))
         return None
+
+    def open_runs(self) -> list[UUID]:
+        return [UUID(row["id"]) for row in self._session.rows("open_runs", {})]
 
     def results(self, run: Run) -> list[ItemResult]:
         order = {item: place for place, item in enumerate(run.item_ids)}
@@ -127,11 +128,13 @@ class SqlBacklog:
             | {
                 "claimed_by": claimed_by,
                 "branch": branch,
-                "event": event_id(claim, "claimed"),
+                "event": uuid4(),
                 "progress": progress_document(first_progress(claim)),
             },
         )
-        return Claimed(claim=claim, item=parse_item(rows[0])) if rows else None
+        for claimed in map(parse_item, rows):
+            return Claimed(claim=replace(claim, attempt=claimed.attempt), item=claimed)
+        return None
 
     def take_over(self, item_id: UUID, *, run_id: UUID, claimed_by: str) -> Claimed | None:
         about = {"item": item_id, "run": run_id, "claimed_by": claimed_by, "from": DISPATCHED}
@@ -212,6 +215,11 @@ class SqlBacklog:
     def note_events(self, rows: Sequence[ItemEventRow]) -> None:
         self._write("note_events", map(event_document, rows))
 
+    def _only(self, name: str, args: Document) -> Item | None:
+        """The one item that a call answers with, if it does."""
+        items = parse_items(self._session.rows(name, args))
+        return items[0] if items else None
+
     def _write(self, name: str, documents: Iterable[Document]) -> None:
         """Write any number of rows by one call."""
         if batch := list(documents):
@@ -222,13 +230,18 @@ class SqlBacklog:
         return bool(answer["held"])
 
 
-def _seconds(value: object) -> float:
-    """Postgres writes its infinity as a word; a time in the future is now."""
-    return max(float(str(value)), 0.0)
-
-
 def _fence(claim: Claim) -> Document:
     return {"item": claim.item_id, "run": claim.run_id, "attempt": claim.attempt}
+
+
+def _waiting(item: Item, row: Row) -> Waiting:
+    age = row["age"]
+    return Waiting(item=item, repository=row["repository"], age=UNKNOWN_AGE if age is None else float(age))
+
+
+def _status(written: str | None) -> RunStatus:
+    """A run's status; one that Mason does not know is not taken for a run that goes on."""
+    return RunStatus(written) if written in set(RunStatus) else RunStatus.PENDING
 
 
 def _seen(row: Row) -> SeenClaim:

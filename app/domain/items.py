@@ -44,8 +44,9 @@ class Item:
 
     ``attempt`` is the stored ``execution_attempt``, the N that a claim raises by one. ``failed_base`` is the base
     commit whose own checks failed when the item was last given back; it is not claimed again before that branch moves.
-    ``approved_at`` tells two approvals of one item apart; None for one from before Mason's migrations. ``complexity``
-    runs from 1 to 5.
+    ``approved_at`` tells two approvals of one item apart; None for one from before Mason's migrations.
+    ``complexity`` runs from 1 to 5; None where the row does not say. ``failure_reason`` says why Mason rejected it,
+    ``skip_reason`` why it was put off.
     """
 
     id: UUID

@@ -30,12 +30,13 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """``planned``: its items are taken by jobs of their own, and the last job closes it."""
+    """``planned``: its items are taken by jobs of their own, and the last job closes it. ``status`` is the rows'."""
 
     id: UUID
     base: Base
     item_ids: tuple[UUID, ...]
     planned: bool = False
+    status: RunStatus = RunStatus.IN_PROGRESS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,9 @@ from app.domain.progress import Progress
 from app.domain.results import Iteration, Outcome
 from app.domain.runs import ItemResult, Run, RunResult
 
+UNKNOWN_AGE = 1e9
+"""Seconds, some thirty years: the age of an approval that nobody stamped."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogRow:
@@ -78,7 +81,9 @@ class Claimed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """An approved item; its repository (``owner/name``), None where nothing tells; seconds since its approval."""
+    """An approved item, without its PRD. ``repository`` is the "owner/name" that it is for, None where no repository is
+    connected. ``age`` in seconds since its approval.
+    """
 
     item: Item
     repository: str | None
@@ -96,24 +101,41 @@ class Backlog(Protocol):
         """
 
     def waiting_items(self) -> list[Waiting]:
-        """All approved items of all repositories, in the order of `approved_items`."""
+        """All approved items of all repositories, in the order of ``approved_items``.
 
-    def item_of(self, repository: str, item_id: UUID) -> Item | None:
-        """An item, if it is of this repository."""
+        An item that names no repository is for the only connected one; where several are connected it is for none, and
+        left out (contracts §1, Whose items). One that nobody stamped with a time has the age UNKNOWN_AGE.
+        """
 
-    def item_of_branch(self, repository: str, branch: str) -> Item | None:
-        """The newest item of this repository that has this branch."""
+    def item_of(self, repository: str | None, item_id: UUID) -> Item | None:
+        """This item, whatever its status, if it is for this repository (as in ``waiting_items``).
+
+        Where no repository is connected, items are for whichever asks.
+        """
+
+    def item_of_branch(self, repository: str | None, branch: str) -> Item | None:
+        """The newest item for this repository (as in ``item_of``) whose row names this branch."""
+
+    def items_of_run(self, run_id: UUID) -> list[Item]:
+        """The items of a run, in its order, as they are now; none for an unknown run."""
 
     def approve(self, item_id: UUID) -> Item | None:
-        """A person approves an item that is new, deferred or rejected; of an approved one, what keeps it waiting is
-        lifted. None when it is in another state, or unknown.
+        """A person's yes: ``new``, ``deferred`` or ``rejected`` → ``approved``, its attempts counted anew. The item as
+        it is now; None when there is none, or in no state for it.
+
+        One that is approved already only stops waiting for another base commit than its ``failed_base``.
         """
 
     def defer(self, item_id: UUID, reason: str) -> Item | None:
-        """A person puts off an item that is new, approved or rejected. None when it is in another state, or unknown."""
+        """A person's not now: ``new``, ``approved`` or ``rejected`` → ``deferred``, with the reason. The item as it is
+        now; None when there is none, or in no state for it: one in progress is cancelled by settling its claim.
+        """
 
-    def spent_since(self, repository: str | None, hours: int) -> float:
-        """US dollars that items of a repository have cost in the last hours, rather too many than too few."""
+    def spent_since(self, repository: str | None, hours: float) -> float:
+        """US dollars that items for this repository (as in ``item_of``) have cost, over all settled in so many hours.
+
+        An item that was settled several times counts each time; what a lost runner spent is not known.
+        """
 
     def items(self, ids: Sequence[UUID]) -> list[Item]:
         """These items, whatever their status; unknown ids are left out."""
@@ -128,7 +150,10 @@ class Backlog(Protocol):
         """Insert the run's two rows (contracts §1, A run), in progress. The same run twice is one."""
 
     def run(self, run_id: UUID) -> Run | None:
-        """A run as it was opened by this Mason or its web app."""
+        """A run as it was opened by this Mason or its web app, with the status that it has now."""
+
+    def open_runs(self) -> list[UUID]:
+        """Mason's runs that have not ended, oldest first."""
 
     def results(self, run: Run) -> list[ItemResult]:
         """How the items of a run ended, in its order; an item that never began, or was lost, comes as ``released``.
@@ -137,13 +162,16 @@ class Backlog(Protocol):
         """
 
     def close_run(self, result: RunResult) -> None:
-        """Write status, counts, validation_summary, total_fix_iterations, item_results and the end time."""
+        """Write status, counts, error_message, validation_summary, total_fix_iterations, item_results, the end time."""
 
     def claim(self, item: Item, *, run_id: UUID, claimed_by: str, branch: str) -> Claimed | None:
         """Take an approved item by one conditional update, or None when somebody else did.
 
         The item's branch is recorded with the claim, a null ``approved_digest`` is filled; its first progress row is
         written at once and alone. The item comes back as it is now, in ``in_progress``.
+
+        The claim's attempt is the item's plus one; a greater one for a run that has had the item before, so that no two
+        claims ever have the same fence.
         """
 
     def take_over(self, item_id: UUID, *, run_id: UUID, claimed_by: str) -> Claimed | None:
@@ -168,12 +196,12 @@ class Backlog(Protocol):
         """
 
     def take_back(self, lost: Sequence[SeenClaim]) -> list[DeadClaim]:
-        """Take back claims whose runners are known to be gone, as `dead_claims` does."""
+        """Take back these claims, whose runners are known to be gone, as ``dead_claims`` does."""
 
     def settle(self, claim: Claim, outcome: Outcome) -> bool:
         """Write how the item ended: status, reason, branch, validation columns, and end the claim.
 
-        ``released`` gives the attempt back (the item's ``execution_attempt`` falls by one). The progress row is deleted
+        ``released`` gives the attempt back (``execution_attempt`` is what it was before). The progress row is deleted
         for deferred, released and changed items; an already resolved item gets a ``note_added`` event.
         """
 
