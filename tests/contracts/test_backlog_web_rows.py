@@ -27,8 +27,8 @@ from tests.contracts.test_backlog import BASE, Given
 from tests.contracts.test_backlog_jobs import dispatched, planned
 from tests.contracts.test_backlog_jobs_rows import ITEM, statement
 
-COMPLEXITY = {"oldest": 5, "middle": 3, "newest": 2, "pm_runs": 3, "remote_runs": 3}
-"""Of the approved item that each generation has."""
+COMPLEXITY = {"empty": 1, "oldest": 5, "middle": 3, "newest": 2, "pm_runs": 3, "remote_runs": 3}
+"""Of the approved item that each generation has; the empty one gets one."""
 
 
 @contextmanager
@@ -142,6 +142,7 @@ def test_generations__all_that_the_web_app_asks(make_database: Callable[[str], s
     dsn = make_database("template0")
     statement(dsn, GENERATIONS[generation])
     migrate.apply(dsn)
+    statement(dsn, ITEM)
     with opened(dsn) as store:
         assert whole_story(store, APPROVED).complexity == COMPLEXITY[generation]
 
@@ -154,6 +155,7 @@ def test_generations__what_an_earlier_mason_has_claimed_goes_on(
     dsn = make_database("template0")
     statement(dsn, GENERATIONS[generation])
     migrate.apply(dsn, [one for one in migrate.packaged() if one.name < "009"])
+    statement(dsn, ITEM)
     run = uuid4()
     statement(
         dsn,
