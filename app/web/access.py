@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
+import random
 import re
 import time
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from app.web import notes
@@ -28,7 +29,9 @@ SECURITY = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Cache-Control", "no-store"),
 )
-"""Each unless the answer has one of its own. Nothing sets a cookie: there is no session."""
+"""For an answer that has content, each unless it has one of its own. Nothing sets a cookie: there is no session."""
+
+NO_CONTENT = HTTPStatus.NO_CONTENT.value
 
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{8,64}")
 _LONGEST_PATH = 200
@@ -44,13 +47,12 @@ class Access:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started, status = time.perf_counter(), 500
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        noted = notes.begin(environ, given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex())
+        noted = notes.begin(environ, given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}")
 
         def start(line: str, headers: Headers, exc_info: OptExcInfo | None = None) -> Callable[[bytes], object]:
             nonlocal status
             status = int(line[:3])
-            present = {name.lower() for name, _ in headers}
-            safe = [header for header in SECURITY if header[0].lower() not in present]
+            safe = () if status == NO_CONTENT else _safe(headers)
             return start_response(line, [*headers, *safe, ("X-Request-Id", noted.request)], exc_info)
 
         try:
@@ -64,8 +66,11 @@ class Access:
         self._metrics.answered(route=noted.route, status=status, seconds=seconds)
         if noted.platform:
             self._metrics.delivered(platform=noted.platform, event=noted.event, outcome=noted.outcome)
-        if log.isEnabledFor(logging.INFO):
-            log.info(
+        # Most deliveries mean nothing. A line for each would hide the others, and cost more than its answer.
+        level = logging.DEBUG if status == NO_CONTENT else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(
+                level,
                 "%s %s %d",
                 environ["REQUEST_METHOD"],
                 environ["PATH_INFO"][:_LONGEST_PATH],
@@ -80,3 +85,8 @@ class Access:
                     },
                 },
             )
+
+
+def _safe(headers: Headers) -> Headers:
+    present = {name.lower() for name, _ in headers}
+    return [header for header in SECURITY if header[0].lower() not in present]
