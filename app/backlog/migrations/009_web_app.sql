@@ -164,7 +164,7 @@ as $$
   join mason_pm_backlog_items i on i.id = e.item_id
   join mason_places() p on p.repository_id is not distinct from i.repository_id
   where e.cost_usd > 0
-    and e.created_at > clock_timestamp() - make_interval(secs => (args ->> 'hours')::double precision * 3600)
+    and e.created_at > now() - make_interval(secs => (args ->> 'hours')::double precision * 3600)
     and (p.full_name is null or lower(p.full_name) = lower(args ->> 'repository'))
 $$;
 
