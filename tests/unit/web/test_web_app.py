@@ -50,9 +50,9 @@ def test_error__retry_after_is_what_was_asked_for() -> None:
 
 def test_answer__has_safe_headers_and_no_cookie() -> None:
     door = Door()
-    answers = (door.get("/healthz"), door.get("/nowhere"), door.github("star", {}), door.github("push", b""))
+    answers = (door.get("/healthz"), door.get("/nowhere"), door.github("star", {}), door.github("push", b"x"))
     for answer in answers:
-        assert set(answer.headers.keys()) >= SAFE
+        assert answer.status_code == 204 or set(answer.headers.keys()) >= SAFE
         assert "Set-Cookie" not in answer.headers
     assert len({answer.headers["X-Request-Id"] for answer in answers}) == len(answers)
 
@@ -63,7 +63,7 @@ def test_request_id__one_of_another_form_is_not_taken_over(given: str) -> None:
 
 
 def test_access_log__says_what_was_delivered_and_what_became_of_it(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "mason.access")
+    caplog.set_level(logging.DEBUG, "mason.access")
     door = Door()
     door.github("star", {}, **{"X-Request-Id": "request-1"})
     door.github("issue_comment", comment("/mason run"))
@@ -80,6 +80,8 @@ def test_access_log__says_what_was_delivered_and_what_became_of_it(caplog: pytes
         ("POST /webhooks/github 401", "unsigned"),
         ("GET /healthz 200", None),
     ]
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["DEBUG", *["INFO"] * 5]  # what means nothing is for who wants to see everything
     first = caplog.records[0].__dict__
     assert (first["request"], first["event"], first["platform"]) == ("request-1", "star", "github")
     assert first["delivery"] == "72d3162e-cc78-11e3-81ab-4c9367dc0958"
