@@ -29,14 +29,18 @@ SECRET = "a-webhook-secret-of-the-tests"
 T = TypeVar("T")
 
 
-def wait_for(see: Callable[[], T | None], what: str, seconds: float = LONG) -> T:
-    """What ``see`` gives as soon as it gives something true. Fails with ``what`` after so many seconds."""
+def wait_for(
+    see: Callable[[], T | None], what: str, said: Callable[[], str] = lambda: "", *, seconds: float = LONG
+) -> T:
+    """What ``see`` gives as soon as it gives something true. Fails with ``what``, and with what was said, after so many
+    seconds.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := see():
             return found
         time.sleep(0.05)  # between two looks; what is waited for decides when to go on
-    raise AssertionError(f"{what}: not within {seconds:.0f} seconds")
+    raise AssertionError(f"{what}: not within {seconds:.0f} seconds\n{said()}")
 
 
 def free_port() -> int:
@@ -207,7 +211,8 @@ class Runners:
         matrix = json.loads(outputs.get("matrix") or '{"include": []}')["include"]
         for job in matrix:
             if run.status != "completed":
-                yield self._job(run, "run", {**given, "items": job["item"], "run-id": outputs["run-id"]})[0]
+                shared = {"max-parallel": str(min(len(matrix), int(given.get("max-parallel", "5"))))}
+                yield self._job(run, "run", {**given, **shared, "items": job["item"], "run-id": outputs["run-id"]})[0]
         yield self._job(run, "finish", {**given, "run-id": outputs.get("run-id") or given.get("run-id", "")})[0]
 
     def _job(self, run: WorkflowRun, command: str, given: Mapping[str, str]) -> tuple[int, dict[str, str]]:
