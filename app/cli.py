@@ -279,6 +279,20 @@ def worker(**options: Any) -> None:  # noqa: ANN401
 
 
 @main.command()
+@click.option("--retry", "again", metavar="ID", type=int, help="Have this parked job done again.")
+@click.option("--repository", type=DIRECTORY, default=".", help="Whose embedded database.  [default: this directory]")
+def jobs(again: int | None, repository: Path) -> None:
+    """Show the web app's jobs: how many wait, and those that kept failing and are parked.
+
+    A parked job is tried again whenever something hints at its subject, the sweep included, and with --retry.
+    """
+    from app.serving.queue import show_jobs
+    from app.settings import read_settings
+
+    click.echo(show_jobs(read_settings(repository=repository), repository, again))
+
+
+@main.command()
 @click.argument("file", type=click.File("r", encoding="utf-8"))
 @click.option("--new", is_flag=True, help="Add it as new: it has to be approved before it runs.")
 @click.option("--dsn", metavar="DSN", help="The backlog's Postgres.  [default: $MASON_DSN, else the embedded one]")

@@ -21,6 +21,7 @@ from app.domain.check_runs import Subject
 from app.domain.commands import Line, Mistake, Request
 from app.domain.dispatches import Dispatch, DispatchState, Work
 from app.domain.items import Item, ItemStatus
+from app.domain.jobs import ReconcileBacklog
 from app.domain.results import Outcome, Verdict
 from app.errors import ForgeRefused, UsageError
 from app.flows.app_work import AppPorts
@@ -304,9 +305,10 @@ def status(asking: Asking, _: asked.StatusCommand) -> str:
 def approve(asking: Asking, command: asked.ApproveCommand) -> str:
     item = own_item(asking, command.item)
     approved = asking.ports.backlog.approve(item.id)
-    if approved is None:
+    if approved is None and item.status is not ItemStatus.IN_PROGRESS:
         raise No(replies.wrong_state(item, "new, deferred or rejected"))
-    return replies.approved(approved)
+    asking.ports.jobs.defer(ReconcileBacklog())  # the database's own webhook tells of it too, where there is one
+    return replies.approved(approved or item)  # in progress: by an earlier attempt at this line, or by somebody else
 
 
 def defer(asking: Asking, command: asked.DeferCommand) -> str:

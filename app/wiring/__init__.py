@@ -2,7 +2,7 @@
 
 from app.reporting.commands import InertStream
 from app.reporting.job_files import write_outputs, write_summary
-from app.wiring.databases import add_item, has_backlog, throwaway_database
+from app.wiring.databases import add_item, has_backlog
 from app.wiring.requests import RunRequest, Surface, run_options
 from app.wiring.runs import runner
 from app.wiring.shown import (
@@ -32,7 +32,6 @@ __all__ = [
     "show_judgement",
     "show_plan",
     "show_result",
-    "throwaway_database",
     "write_outputs",
     "write_summary",
 ]

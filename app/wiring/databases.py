@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -105,19 +103,6 @@ def keep_out_of_git(state: Path) -> None:
     ignore = state / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")
-
-
-@contextmanager
-def throwaway_database(settings: Settings) -> Iterator[str]:
-    """A migrated embedded server in a temporary directory, gone afterwards."""
-    place = Path(tempfile.mkdtemp(prefix="mason-database-"))
-    place.chmod(0o755)  # as root, the server is another user who has to get in
-    try:
-        with EmbeddedPostgres(place, bin_directory=settings.postgres_bin, throwaway=True) as server:
-            migrations.apply(server.dsn)
-            yield server.dsn
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:

@@ -223,6 +223,17 @@ def work_for(settings: Settings, repository: Path, stop: Stop) -> None:
         )
 
 
+@contextmanager
+def queue_view(settings: Settings) -> Iterator[PostgresQueue]:
+    """The queue, for an operator to look at."""
+    prepare_app(settings)
+    queue = job_queue(app_dsn(settings), pool_size=1)
+    try:
+        yield queue
+    finally:
+        queue.close()
+
+
 def web_application(settings: Settings, repository: Path, metrics: Path) -> WSGIApplication:
     """The WSGI application of one process, made after the fork."""
     redactor = logged(settings)
