@@ -71,7 +71,7 @@ def patiently(work: Callable[[bool], T], *, passing: Callable[[Exception], bool 
         patience.found(away=verdict is not False)
         return verdict
 
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # an outage is told once, below, in a sentence
+    stamina.instrumentation.set_on_retry_hooks(())  # an outage is told once, below, in a sentence
     attempts = stamina.retry_context(
         on=noted,
         attempts=None if patience.left else 1,
