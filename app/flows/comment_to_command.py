@@ -305,7 +305,7 @@ def status(asking: Asking, _: asked.StatusCommand) -> str:
 def approve(asking: Asking, command: asked.ApproveCommand) -> str:
     item = own_item(asking, command.item)
     approved = asking.ports.backlog.approve(item.id)
-    if approved is None and item.status is not ItemStatus.IN_PROGRESS:
+    if approved is None and item.status not in (ItemStatus.APPROVED, ItemStatus.IN_PROGRESS):
         raise No(replies.wrong_state(item, "new, deferred or rejected"))
     asking.ports.jobs.defer(ReconcileBacklog())  # the database's own webhook tells of it too, where there is one
     return replies.approved(approved or item)  # in progress: by an earlier attempt at this line, or by somebody else

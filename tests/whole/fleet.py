@@ -12,7 +12,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 
+from app.backlog.postgres import postgres_backlog
 from app.database import schema
+from app.domain.results import Outcome
 from tests.fakes.github import FakeGitHub, FakeRepository
 from tests.unit.workspace.repositories import git
 from tests.whole.kit import Project
@@ -102,6 +104,13 @@ class Fleet(Served):
         self.project.sql(
             "update mason_pm_backlog_items set status = 'approved' where id = any (%s) and status = 'new'", list(items)
         )
+
+    def settle(self, items: Sequence[UUID], outcome: Outcome) -> None:
+        """What the runners write once they are done with these items."""
+        with closing(postgres_backlog(self.project.dsn, patience=5)) as backlog:
+            for seen in backlog.claims():
+                if seen.claim.item_id in items:
+                    assert backlog.settle(seen.claim, outcome)
 
     def items(self, items: Sequence[UUID]) -> list[dict[str, Any]]:
         return self.project.rows("select * from mason_pm_backlog_items where id = any (%s) order by id", list(items))
