@@ -6,6 +6,7 @@ Imported where it is first needed: PyGithub takes a third of a second, and a job
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -59,12 +60,19 @@ class AppJwts:
         if not app_id.strip():
             raise UsageError("the GitHub App's id is empty")
         try:
-            key = load_pem_private_key(private_key.encode(), password=None)  # once: it takes thirty milliseconds
-            if not isinstance(key, RSAPrivateKey):
-                raise TypeError
+            key = _read_key(private_key)
         except (ValueError, TypeError):
             raise UsageError("the GitHub App's private key is not a PEM key") from None
         self._auth = Auth.AppAuth(app_id.strip(), sign_func=lambda claims: jwt.encode(claims, key, algorithm="RS256"))
 
     def token(self) -> str:
         return self._auth.token
+
+
+@lru_cache(maxsize=4)
+def _read_key(pem: str) -> RSAPrivateKey:
+    """Read once for all repositories, for it takes thirty milliseconds. Raises ValueError and TypeError."""
+    key = load_pem_private_key(pem.encode(), password=None)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError
+    return key
