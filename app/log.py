@@ -26,27 +26,26 @@ Value = TypeVar("Value")
 class Redactor:
     """Replaces secrets by ``***``: plain, URL-encoded, JSON-escaped and in base64, also inside a longer base64.
 
-    Usable from any thread. What it learns later is known at once to everything that holds it.
+    Usable from any thread. What it learns later is known at once to everything that holds it. ``most`` learned secrets
+    are kept, those that were learned last: in a web app tokens come by the hour, and end by the hour.
     """
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._known: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+    def __init__(self, secrets: Iterable[str], *, most: int = 1_000) -> None:
+        self._given = {form for secret in secrets for form in _forms(secret)}
+        self._learned: dict[str, frozenset[str]] = {}
+        self._most = most
         self._learning = threading.Lock()
-        self._learn(secrets)
+        self._pattern = _pattern(self._given)
 
     def learn(self, secret: str) -> None:
         """One more secret, made while Mason runs (an installation token, say). Tell it before anybody else."""
-        self._learn((secret,))
-
-    def _learn(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
         with self._learning:
-            if forms <= self._known:
-                return
-            self._known |= forms
-            longest_first = sorted(self._known, key=lambda form: (-len(form), form))
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            known = self._learned.pop(secret, None)
+            self._learned[secret] = known or frozenset(_forms(secret))
+            while len(self._learned) > self._most:
+                del self._learned[next(iter(self._learned))]
+            if known is None:
+                self._pattern = _pattern(self._given.union(*self._learned.values()))
 
     def text(self, text: str) -> str:
         pattern = self._pattern
@@ -55,6 +54,12 @@ class Redactor:
     def value(self, value: Value) -> Value:
         """The same value with every string in it redacted: see ``map_text`` for what is looked into."""
         return map_text(value, self.text) if self._pattern else value
+
+
+def _pattern(forms: set[str]) -> re.Pattern[str] | None:
+    """What matches any of them, the longest first; None for nothing."""
+    longest_first = sorted(forms, key=lambda form: (-len(form), form))
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
 def map_text(value: Value, change: Callable[[str], str]) -> Value:

@@ -147,6 +147,19 @@ class PostgresApp:
             latency_total=latency["total"],
         )
 
+    def forget(self, days: int) -> None:
+        for query in (
+            "delete from requests where finished and heard_at < now() - make_interval(days => %(days)s)",
+            "delete from dispatches where ended_at < now() - make_interval(days => %(days)s)",
+        ):
+            self._do(query, {"days": days})
+
+    def _do(self, query: str, parameters: Mapping[str, object]) -> None:
+        def ask(there: Connection, _: bool) -> None:
+            there.execute(query.encode(), parameters)
+
+        self._connections.use(ask)
+
     def close(self) -> None:
         self._connections.close()
 

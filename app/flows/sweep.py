@@ -13,9 +13,13 @@ from app.flows.check_runs import end_left_open
 
 log = logging.getLogger("mason")
 
+DAYS_KEPT = 90
+"""For how long what has ended can be asked for."""
+
 
 def sweep(ports: AppPorts) -> None:
     """Take back what lost runners held, and have everything unfinished looked at, each thing by a job of its own."""
+    ports.database.forget(DAYS_KEPT)
     for request in ports.database.unanswered():
         ports.jobs.defer(AnswerRequest(key=request.key, repository=request.repository, number=request.number))
     for dispatch in ports.database.unfinished():

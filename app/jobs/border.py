@@ -100,6 +100,7 @@ def sentence(problem: BaseException) -> str:
 
 def _surely(action: Callable[[], T]) -> T:
     """What has to be noted is noted, although the queue may be away for a while."""
+    stamina.instrumentation.set_on_retry_hooks(())  # an outage is told by the worker, in a sentence
     again = stamina.retry_context(
         on=DatabaseUnreachable, attempts=None, timeout=_QUEUE_PATIENCE, wait_initial=0.1, wait_max=2.0
     )

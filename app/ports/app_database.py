@@ -86,6 +86,9 @@ class AppDatabase(Protocol):
 
     def figures(self) -> Figures: ...
 
+    def forget(self, days: int) -> None:
+        """Remove what has been finished for so many days."""
+
     def unanswered(self) -> Sequence[Request]:
         """Requests that are not finished, oldest first."""
 

@@ -102,7 +102,7 @@ class Remote:
 
         The exit code is 0, 1 or 128. Raises ForgeUnreachable when it does not pass within a minute or two.
         """
-        logging.getLogger("stamina").setLevel(logging.ERROR)  # an outage is told once, below, in a sentence
+        stamina.instrumentation.set_on_retry_hooks(())  # an outage is told once, below, in a sentence
         attempts = stamina.retry_context(
             on=_Passing, attempts=_TRIES, timeout=_LONGEST, wait_initial=self.wait, wait_max=30, wait_jitter=self.wait
         )

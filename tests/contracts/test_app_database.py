@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from app.database.queue import PostgresQueue, job_queue
@@ -293,3 +294,25 @@ def test_request__every_field_comes_back_and_its_answer(store: AppDatabase, queu
     with pytest.raises(FenceFell):
         store.answer(fence, press.key, "Late.", well=True, finished=True)
     assert store.unanswered() == [press]
+
+
+def test_forget__what_has_ended_long_ago_and_nothing_else(
+    store: AppDatabase, queue: PostgresQueue, app_dsn: str
+) -> None:
+    old, fresh, going = (store.record(dispatch(id=uuid4())) for _ in range(3))
+    queue.hear(asked("comment 1 old"))
+    queue.hear(asked("comment 2 waits"))
+    with psycopg.connect(app_dsn) as connection:
+        connection.execute("set search_path to mason_app")
+        connection.execute("update dispatches set created_at = now() - interval '100 days'")
+        connection.execute("update dispatches set state = 'ended', ended_at = now() where id = %s", [fresh.id])
+        connection.execute(
+            "update dispatches set state = 'ended', ended_at = now() - interval '99 days' where id = %s", [old.id]
+        )
+        connection.execute("update requests set heard_at = now() - interval '99 days', finished = (key like '%old')")
+    store.forget(90)
+    assert store.dispatch(old.id) is None
+    assert store.dispatch(fresh.id) is not None
+    assert store.dispatch(going.id) is not None
+    assert store.request("comment 1 old") is None
+    assert store.request("comment 2 waits") is not None

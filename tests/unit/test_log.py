@@ -183,3 +183,11 @@ def test_redactor__learns_from_many_threads() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(redactor.learn, secrets))
     assert redactor.text(" ".join(secrets)) == " ".join([MASK] * 40)
+
+
+def test_redactor__keeps_what_it_learned_last_and_what_it_was_given() -> None:
+    redactor = Redactor(["given-secret"], most=2)
+    for secret in ("first-secret", "second-secret", "third-secret", "second-secret"):
+        redactor.learn(secret)
+    assert redactor.text("given-secret second-secret third-secret") == "*** *** ***"
+    assert redactor.text("first-secret") == "first-secret"

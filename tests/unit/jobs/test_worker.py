@@ -190,9 +190,9 @@ def test_stop__what_takes_too_long_is_given_back(queue: PostgresQueue, app_dsn: 
 def test_lost_word__a_job_that_its_worker_does_not_know_comes_back(queue: PostgresQueue, app_dsn: str) -> None:
     calls = threading.Semaphore(0)
     with working(queue, app_dsn, flows(reconcile_run=lambda _: calls.release())):
-        until(lambda: queue.queue_state().doing == 0 and queue.queue_state().waiting == 1)
         with psycopg.connect(app_dsn) as there:  # fetched, and the answer was lost
             there.execute("set search_path to mason_app")
+            until(lambda: there.execute("select id from procrastinate_workers").fetchone() is not None)
             there.execute(
                 "insert into procrastinate_jobs (queue_name, task_name, queueing_lock, args, status, worker_id) "
                 "select 'mason', 'reconcile_run', 'reconcile_run x', jsonb_build_object('run_id', %s::text), 'doing', "
