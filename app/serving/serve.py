@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -33,9 +35,12 @@ class Serving:
 def serve(settings: Settings, serving: Serving, stop: Stop, say: Callable[[str], None]) -> None:
     """Databases, web and worker, until the stop. Raises UsageError before anything starts."""
     require_secrets(settings)
+    web_app.require_checkout(settings, serving.repository)
+    require_free(serving)
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
     with served_databases(settings, state) as served:
+        web_app.prepare_app(served)
         say(announcement(settings, served, serving))
         stop.heeded = True
         parts = [
@@ -99,6 +104,18 @@ def require_secrets(settings: Settings) -> None:
             "Supabase is configured, but not the secret of its webhooks: set MASON_WEBHOOK_SECRET to the one that "
             "`mason migrate --webhook-url` has shown"
         )
+
+
+def require_free(serving: Serving) -> None:
+    """A port that cannot be had is told now; a web server that never comes up would be started again and again."""
+    try:
+        with socket.create_server((serving.host, serving.port)):
+            pass
+    except OSError as problem:
+        where = f"{serving.host} port {serving.port}"
+        raise UsageError(
+            f"Cannot listen on {where}: {os.strerror(problem.errno or 0)} (see --host and --port)"
+        ) from None
 
 
 def announcement(settings: Settings, served: Settings, serving: Serving) -> str:

@@ -58,6 +58,16 @@ SWEEP = 60.0
 _STOP_RUNS = 20.0
 """Seconds that local runs have to give their items back when the worker stops."""
 
+_OURS = frozenset(
+    {
+        "DATABASE_URL",
+        "MASON_DATABASE_URL",
+        "MASON_GITHUB_WEBHOOK_SECRET",
+        "MASON_METRICS_TOKEN",
+        "MASON_WEBHOOK_SECRET",
+    }
+)
+
 forget_metrics_of = forget_process
 
 
@@ -111,7 +121,7 @@ def place_of(settings: Settings, repository: Path, redactor: Redactor) -> Place:
     repositories: Repositories = github or local_repository(repository)
     if github is None or dispatches_locally(settings):
         runner = Runner(
-            mason=(sys.executable, "-m", "app"), repository=repository, environ=environment() | local_backlog(settings)
+            mason=(sys.executable, "-m", "app"), repository=repository, environ=runner_environment(settings)
         )
         return Place(
             repositories=repositories,
@@ -123,9 +133,10 @@ def place_of(settings: Settings, repository: Path, redactor: Redactor) -> Place:
     return Place(repositories=repositories, dispatcher=dispatcher, home=home, github=github)
 
 
-def local_backlog(settings: Settings) -> dict[str, str]:
-    """The backlog as a local run finds it; the app's own database is none of its business."""
-    return {"MASON_DSN": settings.dsn.get_secret_value()} if settings.dsn else {}
+def runner_environment(settings: Settings) -> dict[str, str]:
+    """What a local run inherits: not the app's own database and secrets, which are none of its business."""
+    backlog = {"MASON_DSN": settings.dsn.get_secret_value()} if settings.dsn else {}
+    return {name: value for name, value in environment().items() if name not in _OURS} | backlog
 
 
 def github_repositories(settings: Settings, redactor: Redactor) -> GithubRepositories:
@@ -150,6 +161,12 @@ def home_of(repository: Path) -> str | None:
         return repository_name(Source.open(repository, environment().get("PATH", os.defpath)).origin_url)
     except BadRepository:
         return None
+
+
+def require_checkout(settings: Settings, repository: Path) -> None:
+    """Local runs need a repository with a commit. Raises BadRepository, a sentence, where there is none."""
+    if dispatches_locally(settings):
+        Source.open(repository, environment().get("PATH", os.defpath)).pin(None)
 
 
 def local_repository(repository: Path) -> LocalRepository:
