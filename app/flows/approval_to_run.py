@@ -18,6 +18,7 @@ from app.domain.policy import POLICY_PATH, Policy, parse_policy
 from app.domain.runs import Base
 from app.errors import MasonError
 from app.flows.app_work import AppPorts
+from app.ports.app_database import Fence
 from app.ports.backlog import Waiting
 from app.ports.repository import Repository
 
@@ -36,11 +37,11 @@ def reconcile_backlog(ports: AppPorts) -> float | None:
     if (seconds := still_approving(waiting, ports.quiet, ports.patience)) is not None:
         return seconds
     failures: list[MasonError] = []
-    with ports.database.locked("backlog"):
+    with ports.database.locked("backlog") as fence:
         waiting = unclaimed(ports)
         for name in dict.fromkeys(one.repository for one in waiting):
             try:
-                start_waiting(ports, name, [one.item for one in waiting if one.repository == name])
+                start_waiting(ports, fence, name, [one.item for one in waiting if one.repository == name])
             except MasonError as problem:
                 log.warning("Nothing is started in %s: %s", name or "the local repository", problem)
                 failures.append(problem)
@@ -67,14 +68,15 @@ def still_approving(waiting: Sequence[Waiting], quiet: float, patience: float) -
     return quiet - min(ages)
 
 
-def start_waiting(ports: AppPorts, name: str | None, items: Sequence[Item]) -> None:
-    """As many runs as the repository's policy allows now."""
+def start_waiting(ports: AppPorts, fence: Fence, name: str | None, items: Sequence[Item]) -> None:
+    """As many runs as the repository's policy allows now. Raises FenceFell when somebody else has looked meanwhile."""
     repository = ports.repositories.named(name)
     place = look_at(ports, repository)
     choice = choose(items, place)
     for item_id, reason in choice.left.items():
         log.info("Item %s waits: %s", item_id, reason)
     for group in groups(choice.chosen, place.policy.limits.items_per_run):
+        ports.database.require(fence)  # GitHub may have taken its time
         start_run(ports, name, group, base=place.base)
 
 

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from psycopg.rows import dict_row
 from app.backlog.postgres import postgres_backlog
 from app.database import schema
 from app.domain.results import Outcome
+from tests.fakes.faults import Answer, Recorded
 from tests.fakes.github import FakeGitHub, FakeRepository
 from tests.unit.workspace.repositories import git
 from tests.whole.kit import Project
@@ -161,6 +163,19 @@ class Fleet(Served):
             return not jobs
 
         wait_for(idle, "the queue is done", lambda: f"{self.jobs}\n{self.logs}", seconds=120)
+
+
+class Hold:
+    """Holds back the answer to the first call of a route, once armed, until told to let it pass."""
+
+    def __init__(self, call: str) -> None:
+        self._call = call
+        self.armed, self.reached, self.let_pass = threading.Event(), threading.Event(), threading.Event()
+
+    def __call__(self, request: Recorded, _: Answer) -> None:
+        if request.call == self._call and self.armed.is_set() and not self.reached.is_set():
+            self.reached.set()
+            self.let_pass.wait(120)
 
 
 @contextmanager
