@@ -35,7 +35,7 @@ class Redactor:
         self._learned: dict[str, frozenset[str]] = {}
         self._most = most
         self._learning = threading.Lock()
-        self._pattern = _pattern(self._given)
+        self._longest_first = _in_order(self._given)
 
     def learn(self, secret: str) -> None:
         """One more secret, made while Mason runs (an installation token, say). Tell it before anybody else."""
@@ -45,21 +45,23 @@ class Redactor:
             while len(self._learned) > self._most:
                 del self._learned[next(iter(self._learned))]
             if known is None:
-                self._pattern = _pattern(self._given.union(*self._learned.values()))
+                self._longest_first = _in_order(self._given.union(*self._learned.values()))
 
     def text(self, text: str) -> str:
-        pattern = self._pattern
-        return pattern.sub(MASK, text) if pattern else text
+        # One search after the other: to compile a pattern of all of them takes longer than to fetch a token.
+        for form in self._longest_first:
+            if form in text:
+                text = text.replace(form, MASK)
+        return text
 
     def value(self, value: Value) -> Value:
         """The same value with every string in it redacted: see ``map_text`` for what is looked into."""
-        return map_text(value, self.text) if self._pattern else value
+        return map_text(value, self.text) if self._longest_first else value
 
 
-def _pattern(forms: set[str]) -> re.Pattern[str] | None:
-    """What matches any of them, the longest first; None for nothing."""
-    longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+def _in_order(forms: Iterable[str]) -> tuple[str, ...]:
+    """The longest first, so that what is part of a longer one leaves nothing of that."""
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
 def map_text(value: Value, change: Callable[[str], str]) -> Value:
