@@ -115,7 +115,8 @@ class Origin:
 
 def secret_list(secrets: SecretStr | None) -> tuple[str, ...]:
     """Several secrets in one variable, while they are being changed: separated by commas or blanks."""
-    return tuple(re.split(r"[\s,]+", secrets.get_secret_value().strip())) if secrets else ()
+    words = re.split(r"[\s,]+", secrets.get_secret_value()) if secrets else []
+    return tuple(word for word in words if word)
 
 
 def read_settings(*, dsn: str | None = None, repository: Path | None = None) -> Settings:

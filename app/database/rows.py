@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 DISPATCH_COLUMNS = (
     *("id", "work", "repository", "items", "base_commit", "base_branch", "number", "instructions", "smoke_test", "e2e"),
-    *("request", "state", "tries", "workflow_run", "url", "cancelled_by", "outcome", "reason"),
+    *("request", "state", "tries", "workflow_run", "url", "cancelled_by", "outcome", "reason", "cost_usd"),
     *("created_at", "tried_at", "dispatched_at", "ended_at"),
 )
 

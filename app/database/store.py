@@ -132,7 +132,7 @@ class PostgresApp:
 
     def figures(self) -> Figures:
         """Within the last day, as far as latency goes; how many of each state of all times."""
-        states = self._rows("select state, count(*) as number from dispatches group by state")
+        states = self._rows("select state, count(*) as number, sum(cost_usd) as dollars from dispatches group by state")
         bounds = {f"at_most_{place}": bound for place, bound in enumerate(LATENCIES)}
         counted = ", ".join(f"count(*) filter (where took <= %({name})s) as {name}" for name in bounds)
         (latency,) = self._rows(
@@ -145,6 +145,7 @@ class PostgresApp:
             dispatches={row["state"]: row["number"] for row in states},
             latency={bound: latency[name] for name, bound in bounds.items()},
             latency_total=latency["total"],
+            cost_usd=sum(row["dollars"] for row in states),
         )
 
     def forget(self, days: int) -> None:

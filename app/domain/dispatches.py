@@ -62,7 +62,8 @@ class Dispatch:
     is pinned once it is prepared. ``request`` is the key of the request that asked for it, empty when an approval did;
     ``number`` is the issue or pull request it is told about (0: none), for ``fix`` and ``validate`` also the one it
     works on. ``tries`` counts calls that hand it over; ``cancelled_by`` is the login of who asked to stop it.
-    ``outcome`` is how it ended (`success`, `failed`, `cancelled`, `nothing`); ``reason`` is one sentence about it.
+    ``outcome`` is how it ended (`success`, `failed`, `cancelled`, `nothing`); ``reason`` is one sentence about it,
+    ``cost_usd`` what its agents have cost, as far as the backlog knows.
     """
 
     id: UUID
@@ -82,6 +83,7 @@ class Dispatch:
     cancelled_by: str = ""
     outcome: str = ""
     reason: str = ""
+    cost_usd: float = 0.0
     created_at: datetime
     tried_at: datetime | None = None
     dispatched_at: datetime | None = None

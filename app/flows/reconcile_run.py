@@ -25,7 +25,7 @@ from app.domain.dispatches import Dispatch, DispatchState, Step, Work, WorkflowR
 from app.domain.items import Item, ItemStatus
 from app.domain.jobs import ReconcileBacklog
 from app.domain.results import Outcome, Verdict
-from app.domain.runs import Run, RunResult, RunStatus
+from app.domain.runs import Run, RunResult
 from app.errors import Busy, ForgeRefused, MasonError, Unreachable, UsageError
 from app.flows.app_work import AppPorts
 from app.flows.check_runs import end_left_open
@@ -170,13 +170,16 @@ def conclude(ports: AppPorts, fence: Fence, dispatch: Dispatch, workflow: Workfl
     if dispatch.work is not Work.RUN:
         outcome = conclusion if conclusion in ("success", "cancelled") else "failed"
         return end(ports, fence, dispatch, outcome, "" if outcome == "success" else said(conclusion))
+    left = claims_of(ports, dispatch)
     if conclusion == "cancelled":
         put_off(ports, dispatch)
     else:
         give_back(ports, dispatch, said(conclusion))
-    failed = said(conclusion) if conclusion not in ("success", "cancelled") else ""
-    status = close(ports, dispatch, cancelled=conclusion == "cancelled", failed=failed)
-    return end(ports, fence, dispatch, status.value, "" if conclusion == "success" else said(conclusion))
+    cancelled = conclusion == "cancelled"
+    reason = said(conclusion) if left or cancelled else ""  # where every item has ended, they say it all
+    result = close(ports, dispatch, cancelled=cancelled, failed="" if cancelled else reason)
+    dispatch = replace(dispatch, cost_usd=result.usage.cost_usd)
+    return end(ports, fence, dispatch, result.status.value, reason)
 
 
 def said(conclusion: str) -> str:
@@ -227,17 +230,17 @@ def give_up(ports: AppPorts, fence: Fence, dispatch: Dispatch, reason: str) -> D
     return end(ports, fence, dispatch, "failed", reason)
 
 
-def close(ports: AppPorts, dispatch: Dispatch, *, cancelled: bool = False, failed: str = "") -> RunStatus:
+def close(ports: AppPorts, dispatch: Dispatch, *, cancelled: bool = False, failed: str = "") -> RunResult:
     """End its check runs and write the run's rows from what its items say. The runner's last job does the same."""
     if dispatch.base is None:  # it was never prepared: there is no row
-        return RunStatus.CANCELLED if cancelled else RunStatus.FAILED
+        return RunResult(run_id=dispatch.id, base=None, cancelled=cancelled, reason=failed)
     run = run_of(dispatch)
     checks = ports.repositories.named(dispatch.repository).check_runs
     end_left_open(checks, run.base.commit, lambda subject: subject.run_id == run.id, "The run has ended")
     results = tuple(ports.backlog.results(run))
     result = RunResult(run_id=run.id, base=run.base, results=results, cancelled=cancelled, reason=failed)
     ports.backlog.close_run(result)
-    return result.status
+    return result
 
 
 def end(ports: AppPorts, fence: Fence, dispatch: Dispatch, outcome: str, reason: str) -> Dispatch:

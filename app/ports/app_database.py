@@ -34,12 +34,13 @@ class Answered:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figures:
     """Dispatches by state; and of those handed over within a day, how many took at most so many seconds from their
-    making (``inf`` last), and their sum.
+    making (``inf`` last), and their sum. What agents have cost, in US dollars.
     """
 
     dispatches: Mapping[str, int]
     latency: Mapping[float, int]
     latency_total: float
+    cost_usd: float
 
 
 class AppDatabase(Protocol):

@@ -307,5 +307,6 @@ def samples(queue: PostgresQueue, database: PostgresApp, place: Place) -> Sample
         queue=queue.queue_state(),
         dispatches=figures.dispatches,
         latency=Latency(at_most=figures.latency, total=figures.latency_total),
+        cost_usd=figures.cost_usd,
         rate_limit_left=place.github.rate_left() if place.github else None,
     )

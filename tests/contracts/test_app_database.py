@@ -316,3 +316,18 @@ def test_forget__what_has_ended_long_ago_and_nothing_else(
     assert store.dispatch(going.id) is not None
     assert store.request("comment 1 old") is None
     assert store.request("comment 2 waits") is not None
+
+
+def test_figures__states_latency_and_cost(store: AppDatabase) -> None:
+    made = store.now()
+    waiting, over = dispatch(created_at=made), dispatch(created_at=made)
+    store.record(waiting)
+    store.record(over)
+    with store.locked("run") as fence:
+        ended = replace(over, state=DispatchState.ENDED, dispatched_at=made + timedelta(seconds=0.2), ended_at=made)
+        store.save(fence, replace(ended, cost_usd=1.5))
+    figures = store.figures()
+    assert figures.dispatches == {"preparing": 1, "ended": 1}
+    assert (figures.latency[0.1], figures.latency[0.3], figures.latency[float("inf")]) == (0, 1, 1)
+    assert figures.latency_total == pytest.approx(0.2)
+    assert figures.cost_usd == 1.5
