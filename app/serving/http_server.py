@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from app.serving.supervisor import GRACE
 
@@ -22,6 +23,15 @@ class Address:
     port: int
     workers: int
     threads: int
+
+
+class _Logger(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's own words go where all others go, as JSON."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn's configuration
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
 
 
 class HttpServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -58,6 +68,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
             "limit_request_line": 4094,
             "limit_request_fields": 60,
             "loglevel": "warning",
+            "logger_class": _Logger,
             "control_socket_disable": True,
             "worker_tmp_dir": str(shared_memory) if shared_memory.is_dir() else None,
             "when_ready": lambda _: self._when_ready(),
