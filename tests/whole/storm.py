@@ -47,6 +47,7 @@ class Storm:
     approved: list[UUID] = field(default_factory=list)
     ended: list[UUID] = field(default_factory=list)
     """Items of runs that ended before the storm, of which only deliveries tell."""
+    sent_again: int = 0
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -135,7 +136,13 @@ class Storm:
                 victim.start()
             wait_for(lambda: senders.done, "everything was sent", lambda: self.fleet.logs, seconds=LIMIT)
         assert not senders.refused
+        self.sent_again = senders.again
         self.fleet.wait_until_idle()
+
+    @property
+    def jobs_lost(self) -> int:
+        """How often a worker found jobs of dead ones."""
+        return sum("lost jobs are done again" in made for made in (self.fleet.project.root / "worker.log").open())
 
     def check(self) -> None:
         """Everything that got a 2xx has had its effect, once."""
