@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from app.domain.check_runs import CheckRun, Conclusion, FoundCheckRun, Subject
 from app.domain.claims import SeenClaim
-from app.errors import ForgeRefused, MasonError
+from app.errors import ForgeRefused, MasonError, Unreachable
 from app.ports.check_runs import CheckRuns
 from app.ports.forge import Forge
 
@@ -29,10 +29,13 @@ def end_check_runs(forge: Forge, lost: Sequence[SeenClaim]) -> None:
         )
 
 
-def end_left_open(checks: CheckRuns | None, commit: str, ours: Callable[[Subject], bool], reason: str) -> None:
+def end_left_open(
+    checks: CheckRuns | None, commit: str, ours: Callable[[Subject], bool], reason: str, *, insist: bool = False
+) -> None:
     """Complete, as cancelled, the check runs on a commit that are still in progress and of which ``ours`` holds.
 
-    Idempotent: a completed check run is left alone. It only shows something: a forge that fails is a warning.
+    Idempotent: a completed check run is left alone. It only shows something: a forge that fails is a warning. Raises
+    Unreachable for who insists, because he is called again.
     """
     try:
         left = [found for found in checks.found(commit) if not found.completed] if checks else []
@@ -40,6 +43,8 @@ def end_left_open(checks: CheckRuns | None, commit: str, ours: Callable[[Subject
             if checks and found.subject and ours(found.subject):
                 end(checks, commit, found, found.subject, reason)
     except MasonError as problem:
+        if insist and isinstance(problem, Unreachable):
+            raise
         log.warning("Check runs that are left open could not be ended: %s", problem)
 
 

@@ -231,12 +231,15 @@ def give_up(ports: AppPorts, fence: Fence, dispatch: Dispatch, reason: str) -> D
 
 
 def close(ports: AppPorts, dispatch: Dispatch, *, cancelled: bool = False, failed: str = "") -> RunResult:
-    """End its check runs and write the run's rows from what its items say. The runner's last job does the same."""
+    """End its check runs and write the run's rows from what its items say. The runner's last job does the same.
+
+    Raises Unreachable before the rows are written: nothing looks at this run again once it has ended.
+    """
     if dispatch.base is None:  # it was never prepared: there is no row
         return RunResult(run_id=dispatch.id, base=None, cancelled=cancelled, reason=failed)
     run = run_of(dispatch)
     checks = ports.repositories.named(dispatch.repository).check_runs
-    end_left_open(checks, run.base.commit, lambda subject: subject.run_id == run.id, "The run has ended")
+    end_left_open(checks, run.base.commit, lambda subject: subject.run_id == run.id, "The run has ended", insist=True)
     results = tuple(ports.backlog.results(run))
     result = RunResult(run_id=run.id, base=run.base, results=results, cancelled=cancelled, reason=failed)
     ports.backlog.close_run(result)
