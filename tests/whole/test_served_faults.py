@@ -32,6 +32,7 @@ from app.forge.github.limits import Pace
 from app.forge.github.repositories import GithubApp, GithubRepositories, WebOptions
 from tests.fakes.faults import Fault
 from tests.fakes.github import FakeRepository
+from tests.fakes.github_api.records import Comment
 from tests.whole.fleet import DISPATCH, Fleet
 
 ATTEMPTS = 20
@@ -107,8 +108,15 @@ def an_approval(scene: Scene) -> None:
 def a_comment(scene: Scene) -> None:
     """Comment → run → reply; dispatch → runner → end, all of it told in the progress comment."""
     scene.ports.backlog.approve(scene.item)
+    say(scene, f"/mason run --item {scene.item}\n/mason status")
+    scene.look_at_all()
+    scene.runner()
+
+
+def say(scene: Scene, text: str) -> Comment:
+    """A person's comment, heard and answered."""
     issue = scene.there.open_issue_by_person("A question")
-    comment = scene.there.comment_as_person(issue.number, f"/mason run --item {scene.item}\n/mason status")
+    comment = scene.there.comment_as_person(issue.number, text)
     request = Request(
         key=f"comment {comment.id} x",
         repository=scene.there.full_name,
@@ -121,8 +129,7 @@ def a_comment(scene: Scene) -> None:
     )
     scene.ports.jobs.hear(request)
     scene.insist(lambda: answer_request(scene.ports, request.key))
-    scene.look_at_all()
-    scene.runner()
+    return comment
 
 
 @contextmanager
@@ -195,3 +202,17 @@ def test_github_fails__at_every_call_in_turn_and_it_ends_well(
             assert rule.hit.is_set(), f"call {number} was never made"
             assert seen(scene) == expected, f"{fault} at call {number}, {call}"
             fleet.github.heal()
+
+
+def test_approve__an_item_that_is_in_progress_by_now_was_approved(make_fleet: Callable[..., Fleet]) -> None:
+    """As after a crash between the approval and the reply: meanwhile the approval has had its effect."""
+    fleet = make_fleet(2)
+    with scenes(fleet) as make:
+        scene = make()
+        first = say(scene, f"/mason approve {scene.item}")
+        assert [job["task_name"] for job in fleet.jobs if job["task_name"] == "reconcile_backlog"]
+        scene.look_at_all()
+        assert fleet.all_dispatched([scene.item])
+        again = say(scene, f"/mason approve {scene.item}")
+        for comment in (first, again):
+            assert [each.content for each in comment.reactions] == ["eyes", "rocket"]

@@ -24,13 +24,24 @@ def test_sigkill__every_delivery_that_was_accepted_has_its_effect_once(make_flee
 
 
 @pytest.mark.parametrize(
-    "call",
-    ["GET /repos/{owner}/{repo}/git/ref/{ref}", "POST /repos/{owner}/{repo}/check-runs", DISPATCH],
-    ids=["about to start a run", "about to dispatch it", "has dispatched it"],
+    ("call", "nth", "copies"),
+    [
+        ("GET /repos/{owner}/{repo}/git/ref/{ref}", 1, 1),
+        ("POST /repos/{owner}/{repo}/check-runs", 1, 1),
+        ("GET /repos/{owner}/{repo}", 2, 2),
+        (DISPATCH, 1, 1),
+    ],
+    ids=["about to start a run", "its items are claimed", "about to dispatch it", "has dispatched it"],
 )
-def test_sigstop__who_wakes_up_after_his_lease_changes_nothing(make_fleet: Callable[..., Fleet], call: str) -> None:
-    """The worker stands at GitHub, in the middle of a flow; the answer comes when another one has done it all."""
-    hold = Hold(call)
+def test_sigstop__who_wakes_up_after_his_lease_changes_nothing(
+    make_fleet: Callable[..., Fleet], call: str, nth: int, copies: int
+) -> None:
+    """The worker stands at GitHub, in the middle of a flow; the answer comes when another one has done it all.
+
+    GitHub knows no fence: who stands right before the dispatch makes a second copy of the workflow run. It has the same
+    run id, so that it finds its items taken, and nobody looks at it.
+    """
+    hold = Hold(call, nth)
     fleet = make_fleet(1, observer=hold)
     stopped = fleet.worker()
     wait_for(lambda: fleet.app("select from procrastinate_workers"), "there is a worker", lambda: fleet.logs)
@@ -59,7 +70,7 @@ def test_sigstop__who_wakes_up_after_his_lease_changes_nothing(make_fleet: Calla
     wait_for(lambda: fleet.app("select from procrastinate_workers"), "there is a worker", lambda: fleet.logs)
     fleet.wait_until_idle()
     assert undisturbed(fleet, items) == before
-    fleet.assert_dispatched_once(items)
+    fleet.assert_dispatched_once(items, copies=copies)
 
 
 def undisturbed(fleet: Fleet, items: Sequence[UUID]) -> list[list[dict[str, object]]]:
