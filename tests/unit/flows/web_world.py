@@ -113,7 +113,7 @@ class WebWorld:
         } | columns
         names, places = ", ".join(values), ", ".join(["%s"] * len(values))
         (row,) = self.rows.execute(
-            f"insert into mason_pm_backlog_items ({names}, repository_id) values ({places},"  # noqa: S608 - of this file
+            f"insert into mason_pm_backlog_items ({names}, repository_id) values ({places},"
             " (select id from mason_github_repositories where github_full_name = %s)) returning id".encode(),
             [*values.values(), repository],
         ).fetchall()
@@ -131,7 +131,7 @@ class WebWorld:
 
     def edit_item(self, item: UUID, **columns: Any) -> None:
         setting = ", ".join(f"{name} = %s" for name in columns)
-        query = f"update mason_pm_backlog_items set {setting} where id = %s"  # noqa: S608 - names are the tests' own
+        query = f"update mason_pm_backlog_items set {setting} where id = %s"
         self.rows.execute(query.encode(), [*columns.values(), item])
 
     def age_item(self, item: UUID, seconds: float) -> None:
@@ -143,7 +143,7 @@ class WebWorld:
 
     def edit_dispatch(self, dispatch: UUID, **columns: Any) -> None:
         setting = ", ".join(f"{name} = %s" for name in columns)
-        query = f"update mason_app.dispatches set {setting} where id = %s"  # noqa: S608 - names are the tests' own
+        query = f"update mason_app.dispatches set {setting} where id = %s"
         self.app_rows.execute(query.encode(), [*columns.values(), dispatch])
 
     def ago(self, **time_: float) -> datetime:
@@ -298,6 +298,7 @@ def web_world(directory: Path, backlog_dsn: str, app_dsn: str) -> Iterator[WebWo
             database=database,
             jobs=queue,
             quiet=0.0,
+            appears=0.0,
         )
         yield WebWorld(
             github=github, ports=ports, bare=directory / "app.git", rows=rows, app_rows=app_rows, clock=clock
