@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     ``github_webhook_secret`` and ``webhook_secret`` (Supabase's) may name several, separated by commas or blanks.
     ``workflow`` is the file that the ``dispatcher`` ``github_actions`` dispatches. ``debounce`` in seconds is how long
     approvals must have ceased before a run starts, ``sweep`` the seconds from one look at everything to the next.
+    ``dispatch_patience`` in seconds is for how long GitHub may not list a workflow run that was dispatched.
     ``repository`` (``owner/name``) is whose the items are that name none; ``metrics_token`` is asked for by /metrics.
     ``workers`` counts gunicorn's processes, ``threads`` those of each; ``jobs`` run side by side in one worker.
     """
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     dispatcher: Literal["github_actions", "local"] | None = None
     oidc_issuer: str = "https://token.actions.githubusercontent.com"
     debounce: float = Field(5.0, ge=0, le=600)
+    dispatch_patience: float = Field(120.0, ge=0, le=3600)
     sweep: float | None = Field(None, ge=1, le=3600)
     repository: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
     metrics_token: SecretStr | None = None

@@ -125,7 +125,7 @@ def refused(problem: psycopg.Error) -> DatabaseRefused:
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
-    connection.execute(SEARCH_PATH.encode())
+    connection.execute(SEARCH_PATH.encode() + b"; set statement_timeout to '30s'; set lock_timeout to '10s'")
 
 
 def _broke(problem: psycopg.Error) -> bool:

@@ -102,10 +102,10 @@ class PostgresApp:
     ) -> list[Dispatch]:
         query = f"""
             select {_DISPATCH} from dispatches
-            where repository is not distinct from %(repository)s
+            where lower(repository) is not distinct from lower(%(repository)s)
               and (%(number)s::bigint is null or number = %(number)s)
               and (%(item)s::uuid is null or %(item)s = any (items))
-            order by created_at desc, id limit {_SHOWN}
+            order by state = 'ended', created_at desc, id limit {_SHOWN}
         """
         rows = self._rows(query, {"repository": repository, "number": number, "item": item})
         return [read_dispatch(row) for row in rows]
@@ -113,7 +113,8 @@ class PostgresApp:
     def items_since(self, repository: str | None, since: datetime) -> int:
         query = """
             select coalesce(sum(cardinality(items)), 0) as items from dispatches
-            where repository is not distinct from %(repository)s and work = 'run' and created_at >= %(since)s
+            where lower(repository) is not distinct from lower(%(repository)s)
+              and work = 'run' and created_at >= %(since)s
         """
         return int(self._rows(query, {"repository": repository, "since": since})[0]["items"])
 

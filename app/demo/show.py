@@ -83,7 +83,17 @@ class App:
             "MASON_WORKERS": "1",
         }
         self._child = process.spawn(
-            [sys.executable, "-m", "app", "serve", "--port", str(self._port), "--repository", str(self._repository)],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "app",
+                "serve",
+                "--port",
+                str(self._port),
+                "--repository",
+                str(self._repository),
+            ],
             cwd=self._directory,
             env=process.base_environment(environment(), inherited | own),
             log=self._directory / "serve.log",

@@ -112,6 +112,8 @@ def next_step(dispatch: Dispatch, workflow: WorkflowRun | None, now: datetime) -
 
 
 def _about_a_lost_one(dispatch: Dispatch, now: datetime) -> Step:
+    if dispatch.workflow_run and now - (dispatch.dispatched_at or now) < APPEARS:
+        return Step.WAIT  # it was just made, and not every server of GitHub's knows
     if dispatch.cancelled_by or dispatch.workflow_run:  # it was there, and was deleted
         return Step.CONCLUDE
     if now - (dispatch.tried_at or now) < APPEARS:

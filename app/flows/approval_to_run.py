@@ -16,7 +16,7 @@ from app.domain.dispatches import Dispatch, Work
 from app.domain.items import Item
 from app.domain.policy import POLICY_PATH, Policy, parse_policy
 from app.domain.runs import Base
-from app.errors import MasonError
+from app.errors import ForgeUnreachable, MasonError, Unreachable
 from app.flows.app_work import AppPorts
 from app.ports.app_database import Fence
 from app.ports.backlog import Waiting
@@ -30,7 +30,8 @@ DAY = timedelta(hours=24)
 def reconcile_backlog(ports: AppPorts) -> float | None:
     """Start runs with what is approved. Seconds after which to look again, None when there is nothing to wait for.
 
-    A repository that cannot be asked now keeps none of the others from its run; its error is raised at the end.
+    A repository that cannot be asked keeps none of the others from its run. Raises Unreachable at the end where that
+    may pass; what else a repository lacks is told in the log, and looked at again by the next sweep.
     """
     if not (waiting := unclaimed(ports)):
         return None
@@ -45,8 +46,8 @@ def reconcile_backlog(ports: AppPorts) -> float | None:
             except MasonError as problem:
                 log.warning("Nothing is started in %s: %s", name or "the local repository", problem)
                 failures.append(problem)
-    if failures:
-        raise failures[0]
+    if unreachable := [problem for problem in failures if isinstance(problem, Unreachable)]:
+        raise ForgeUnreachable(str(unreachable[0]))  # without its own wait, which the other repositories need not obey
     return None
 
 

@@ -25,7 +25,7 @@ from app.domain.jobs import ReconcileBacklog
 from app.domain.results import Outcome, Verdict
 from app.errors import ForgeRefused, UsageError
 from app.flows.app_work import AppPorts
-from app.flows.approval_to_run import choose, groups, look_at, unclaimed
+from app.flows.approval_to_run import choose, look_at, unclaimed
 from app.ports.app_database import Fence
 from app.ports.repository import Reaction, Repository
 from app.replies.records import LineResult
@@ -235,7 +235,11 @@ def retry(asking: Asking, _: asked.RetryCommand) -> str:
     again = [item for item in (ports.backlog.approve(item.id) for item in open_to_it) if item is not None]
     if not again:
         raise No(replies.nothing_to_retry())
-    return start(asking, groups(again, look_at(ports, asking.repository).policy.limits.items_per_run)[0])
+    place = look_at(ports, asking.repository)
+    choice = choose(again, place, asked=True)
+    if not choice.chosen:
+        raise No(replies.nothing_to_run([(item, choice.left[item.id]) for item in again]))
+    return start(asking, choice.chosen[: place.policy.limits.items_per_run])
 
 
 def items_in_question(asking: Asking) -> list[Item]:

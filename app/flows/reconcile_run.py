@@ -62,9 +62,9 @@ def prepare(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> Dispatch:
     if dispatch.cancelled_by:
         return conclude(ports, fence, dispatch, None)
     repository = ports.repositories.named(dispatch.repository)
+    if dispatch.base is None:
+        dispatch = saved(ports, fence, replace(dispatch, base=repository.base()))
     if dispatch.work is Work.RUN:
-        if dispatch.base is None:
-            dispatch = saved(ports, fence, replace(dispatch, base=repository.base()))
         claimed = claim_items(ports, fence, dispatch)
         if not claimed:
             return end(ports, fence, dispatch, "nothing", "Somebody else has its items, or they are not approved now")
@@ -113,6 +113,8 @@ def hand_over(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> Dispatch:
     if dispatch.tries and (found := ports.dispatcher.find(dispatch)):
         return handed_over(ports, fence, dispatch, found)
     before, now = dispatch, ports.database.now()
+    if dispatch.tried_at and (now - dispatch.tried_at).total_seconds() < ports.appears:
+        return dispatch  # its answer was lost, and what it made may not be listed yet
     dispatch = saved(ports, fence, replace(dispatch, tries=dispatch.tries + 1, tried_at=now))
     try:
         workflow = ports.dispatcher.dispatch(dispatch)
@@ -133,6 +135,7 @@ def handed_over(ports: AppPorts, fence: Fence, dispatch: Dispatch, workflow: Wor
         url=workflow.url if workflow else "",
     )
     saved(ports, fence, dispatch)
+    log.info("%s %s was handed over: %s", dispatch.work.value, dispatch.id, dispatch.url or "no page yet")
     show_progress(ports, dispatch, workflow)
     return dispatch
 
@@ -170,16 +173,15 @@ def conclude(ports: AppPorts, fence: Fence, dispatch: Dispatch, workflow: Workfl
     if dispatch.work is not Work.RUN:
         outcome = conclusion if conclusion in ("success", "cancelled") else "failed"
         return end(ports, fence, dispatch, outcome, "" if outcome == "success" else said(conclusion))
-    left = claims_of(ports, dispatch)
     if conclusion == "cancelled":
         put_off(ports, dispatch)
     else:
         give_back(ports, dispatch, said(conclusion))
-    cancelled = conclusion == "cancelled"
-    reason = said(conclusion) if left or cancelled else ""  # where every item has ended, they say it all
-    result = close(ports, dispatch, cancelled=cancelled, failed="" if cancelled else reason)
+    if conclusion not in ("cancelled", "stopped"):
+        end_the_round(ports, dispatch, said(conclusion))
+    result = close(ports, dispatch, said(conclusion), cancelled=conclusion == "cancelled")
     dispatch = replace(dispatch, cost_usd=result.usage.cost_usd)
-    return end(ports, fence, dispatch, result.status.value, reason)
+    return end(ports, fence, dispatch, result.status.value, result.reason)
 
 
 def said(conclusion: str) -> str:
@@ -214,6 +216,28 @@ def give_back(ports: AppPorts, dispatch: Dispatch, reason: str) -> None:
     ports.backlog.take_back([seen for seen in ports.backlog.claims() if seen.claim.run_id == dispatch.id])
 
 
+def end_the_round(ports: AppPorts, dispatch: Dispatch, reason: str) -> None:
+    """An item that came back from this run as approved as before, for the third time since its approval, waits too.
+
+    Its runners gave it back of their own accord, each with its attempt, so nobody else counts: a missing secret, or a
+    job that is always too slow, must not go round for ever.
+    """
+    for item in ports.backlog.items(dispatch.items):
+        if item.status is not ItemStatus.APPROVED or item.failed_base is not None:
+            continue
+        rounds = [
+            one
+            for one in ports.database.dispatches(repository=dispatch.repository, item=item.id)
+            if one.tries and (item.approved_at is None or one.created_at >= item.approved_at)
+        ]
+        if len(rounds) < MAX_ATTEMPTS:
+            continue
+        branch = branch_of(ports.backlog, item, [item])
+        taken = ports.backlog.claim(item, run_id=dispatch.id, claimed_by=DISPATCHED, branch=branch)
+        if taken is not None:
+            ports.backlog.settle(taken.claim, never_began(dispatch, reason))
+
+
 def never_began(dispatch: Dispatch, reason: str) -> Outcome:
     base = dispatch.base.commit if dispatch.base else None
     return Outcome(verdict=Verdict.RELEASED, reason=f"No runner began with it: {reason}", failed_base=base)
@@ -226,22 +250,27 @@ def give_up(ports: AppPorts, fence: Fence, dispatch: Dispatch, reason: str) -> D
     if dispatch.work is Work.RUN:
         for claim in claims_of(ports, dispatch):
             ports.backlog.settle(claim, never_began(dispatch, reason))
-        close(ports, dispatch, failed=reason)
+        close(ports, dispatch, reason)
     return end(ports, fence, dispatch, "failed", reason)
 
 
-def close(ports: AppPorts, dispatch: Dispatch, *, cancelled: bool = False, failed: str = "") -> RunResult:
+def close(ports: AppPorts, dispatch: Dispatch, reason: str, *, cancelled: bool = False) -> RunResult:
     """End its check runs and write the run's rows from what its items say. The runner's last job does the same.
 
-    Raises Unreachable before the rows are written: nothing looks at this run again once it has ended.
+    ``reason`` is the run's only where an item did not come to an end: else the items say it all. Raises
+    Unreachable before the rows are written: nothing looks at this run again once it has ended.
     """
     if dispatch.base is None:  # it was never prepared: there is no row
-        return RunResult(run_id=dispatch.id, base=None, cancelled=cancelled, reason=failed)
+        return RunResult(run_id=dispatch.id, base=None, cancelled=cancelled, reason=reason)
     run = run_of(dispatch)
     checks = ports.repositories.named(dispatch.repository).check_runs
     end_left_open(checks, run.base.commit, lambda subject: subject.run_id == run.id, "The run has ended", insist=True)
     results = tuple(ports.backlog.results(run))
-    result = RunResult(run_id=run.id, base=run.base, results=results, cancelled=cancelled, reason=failed)
+    given_back = any(
+        result.outcome.verdict is Verdict.RELEASED and result.item.status is ItemStatus.APPROVED for result in results
+    )
+    own = reason if cancelled or given_back else ""
+    result = RunResult(run_id=run.id, base=run.base, results=results, cancelled=cancelled, reason=own)
     ports.backlog.close_run(result)
     return result
 
@@ -252,6 +281,7 @@ def end(ports: AppPorts, fence: Fence, dispatch: Dispatch, outcome: str, reason:
     dispatch = replace(dispatch, state=DispatchState.ENDED, outcome=outcome, reason=reason, ended_at=now)
     show_progress(ports, dispatch, None)
     saved(ports, fence, dispatch)
+    log.info("%s %s ended: %s. %s", dispatch.work.value, dispatch.id, outcome, reason)
     ports.jobs.defer(ReconcileBacklog())  # items that came back, and those that waited for this run's end
     return dispatch
 

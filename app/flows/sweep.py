@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from app.domain.claims import SeenClaim
+from app.domain.claims import DISPATCHED, SeenClaim
 from app.domain.jobs import AnswerRequest, ReconcileBacklog, ReconcileRun
 from app.errors import MasonError
 from app.flows.app_work import AppPorts
@@ -24,9 +24,22 @@ def sweep(ports: AppPorts) -> None:
         ports.jobs.defer(AnswerRequest(key=request.key, repository=request.repository, number=request.number))
     for dispatch in ports.database.unfinished():
         ports.jobs.defer(ReconcileRun(run_id=dispatch.id))
+    renew_waiting(ports)
     for dead in ports.backlog.dead_claims(ports.is_dead, lambda found: end_their_checks(ports, found)):
         log.warning("The runner of “%s” was lost", dead.title[:200])
     ports.jobs.defer(ReconcileBacklog())
+
+
+def renew_waiting(ports: AppPorts) -> None:
+    """Items that wait for their runner have nobody else who renews their lease, while GitHub is away as well."""
+    waiting = {dispatch.id for dispatch in ports.database.unfinished()}
+    ports.backlog.heartbeat(
+        [
+            seen.claim
+            for seen in ports.backlog.claims()
+            if seen.claim.claimed_by == DISPATCHED and seen.claim.run_id in waiting
+        ]
+    )
 
 
 def end_their_checks(ports: AppPorts, lost: Sequence[SeenClaim]) -> None:

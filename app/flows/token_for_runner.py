@@ -29,7 +29,7 @@ def token_for_runner(
     dispatch = database.dispatch(run_id)
     if dispatch is None or (dispatch.repository or "").lower() != identity.repository.lower():
         raise UnknownRun
-    if dispatch.state is DispatchState.ENDED:
+    if dispatch.state is DispatchState.ENDED or dispatch.cancelled_by or not dispatch.tries:
         raise RunEnded
     if identity.event_name != "workflow_dispatch" or not of_workflow(identity, dispatch, workflow):
         raise NotAllowed("This job belongs to another workflow than the one that Mason dispatches.")
@@ -42,8 +42,8 @@ def of_workflow(identity: RunnerIdentity, dispatch: Dispatch, workflow: str) -> 
     """Whether the caller's workflow is Mason's file, on the branch that was dispatched."""
     path, _, ref = identity.workflow_ref.partition("@")
     expected = f"{dispatch.repository}/.github/workflows/{workflow}"
-    branch = dispatch.base.branch if dispatch.base else None
-    return path.lower() == expected.lower() and (branch is None or ref == f"refs/heads/{branch}")
+    base = dispatch.base
+    return path.lower() == expected.lower() and base is not None and ref == f"refs/heads/{base.branch}"
 
 
 def found(dispatcher: Dispatcher, dispatch: Dispatch) -> str:

@@ -77,6 +77,9 @@ class HttpServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
         for name, value in settings.items():
             self.cfg.set(name, value)
 
+    def chdir(self) -> None:
+        """Stay where we are: gunicorn would put the directory, a checkout, in front of Python's path."""
+
     def load(self) -> Wsgi:
         """The WSGI application of one worker."""
         return self._make()

@@ -50,9 +50,9 @@ def serve(settings: Settings, serving: Serving, stop: Stop, say: Callable[[str],
 
 
 def mason(name: str, serving: Serving) -> list[str]:
-    """The command line of one of our processes."""
+    """The command line of one of our processes. ``-P``: a checkout's own ``app`` (or ``flask``) is none of Mason's."""
     where = ["--host", serving.host, "--port", str(serving.port)] if name == "web" else []
-    return [sys.executable, "-m", "app", name, "--repository", str(serving.repository), *where]
+    return [sys.executable, "-P", "-m", "app", name, "--repository", str(serving.repository), *where]
 
 
 def child_environment(served: Settings) -> Mapping[str, str]:
@@ -140,5 +140,11 @@ def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
             if sys.stdout.isatty()
             else "psql (its DSN is shown on a terminal)"
         )
-        lines += ["", "Add an approved item with `mason add prd.md`, or approve one with SQL:", f"  {shown}"]
+        approve = "update mason_pm_backlog_items set status = 'approved' where title = '...'"
+        lines += [
+            "",
+            "Add an approved item with `mason add prd.md`, or approve one with SQL:",
+            f"  {shown}",
+            f"  {approve}",
+        ]
     return "\n".join([*lines, "", "Ctrl-C stops it; what runs is given back."])

@@ -55,8 +55,11 @@ if TYPE_CHECKING:
 SWEEP = 60.0
 """Seconds between looks at everything, where webhooks tell of most."""
 
-_STOP_RUNS = 20.0
+_STOP_RUNS = 10.0
 """Seconds that local runs have to give their items back when the worker stops."""
+
+GRACE = 12.0
+"""Seconds that jobs have to end when the worker stops; with those of the local runs, less than the supervisor's."""
 
 _OURS = frozenset(
     {
@@ -121,7 +124,7 @@ def place_of(settings: Settings, repository: Path, redactor: Redactor) -> Place:
     repositories: Repositories = github or local_repository(repository)
     if github is None or dispatches_locally(settings):
         runner = Runner(
-            mason=(sys.executable, "-m", "app"), repository=repository, environ=runner_environment(settings)
+            mason=(sys.executable, "-P", "-m", "app"), repository=repository, environ=runner_environment(settings)
         )
         return Place(
             repositories=repositories,
@@ -203,6 +206,7 @@ def app_ports(settings: Settings, repository: Path, redactor: Redactor) -> Itera
                 jobs=queue,
                 home=place.home,
                 quiet=settings.debounce,
+                appears=settings.dispatch_patience,
                 is_dead=is_dead,
             ),
             queue,
@@ -235,7 +239,7 @@ def work_for(settings: Settings, repository: Path, stop: Stop) -> None:
             flows,
             stop,
             concurrency=settings.jobs,
-            rhythm=Rhythm(sweep=sweep_seconds(settings)),
+            rhythm=Rhythm(sweep=sweep_seconds(settings), grace=GRACE),
             redact=redactor.text,
         )
 

@@ -162,6 +162,7 @@ def settings_of(project: Project, github: FakeGitHub, app_dsn: str, port: int) -
         "MASON_OIDC_ISSUER": github.oidc.issuer,
         "MASON_DEBOUNCE": "0",
         "MASON_SWEEP": "1",
+        "MASON_DISPATCH_PATIENCE": "0",
         "MASON_WORKERS": "1",
     }
 

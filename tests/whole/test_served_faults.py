@@ -155,6 +155,7 @@ def scenes(fleet: Fleet) -> Iterator[Callable[[], Scene]]:
                 database=database,
                 jobs=queue,
                 quiet=0.0,
+                appears=0.0,
             )
             (item,) = fleet.add_items(1, first=next(numbers))
             return Scene(fleet=fleet, ports=ports, clock=clock, there=next(places), item=item)

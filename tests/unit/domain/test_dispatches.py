@@ -53,4 +53,4 @@ def test_next_step__one_that_never_appeared_is_handed_over_again_a_few_times(
 
 @pytest.mark.parametrize("change", [{"cancelled_by": "ada"}, {"workflow_run": "7"}], ids=["cancelled", "deleted"])
 def test_next_step__one_that_is_gone_for_good_is_concluded(change: dict[str, str]) -> None:
-    assert next_step(replace(HANDED_OVER, **change), None, NOW) is Step.CONCLUDE  # type: ignore[arg-type]
+    assert next_step(replace(HANDED_OVER, **change), None, NOW + APPEARS) is Step.CONCLUDE  # type: ignore[arg-type]
