@@ -598,7 +598,7 @@ def several(world: WebWorld) -> tuple[str, list[UUID]]:
     return heard(world, "\n".join(f"/mason {line}" for line in lines)), [one, other, third]
 
 
-OWN = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|Thing [0-9a-f]{8}|\d{8,})\b")
+OWN = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|Thing [0-9a-f]{8}|\d{8,}|[\d-]+ \d\d:\d\d UTC)\b")
 
 
 def seen(world: WebWorld, key: str, items: list[UUID], since: tuple[int, int]) -> dict[str, Any]:
