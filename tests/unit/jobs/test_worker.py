@@ -233,7 +233,8 @@ def test_outage__a_worker_waits_for_its_database_and_heeds_a_stop_meanwhile(data
         done = threading.Semaphore(0)
         does = flows(reconcile_backlog=done.release)
         server.stop()
-        with working(queue, dsn, does):
+        # The job may still want to note its end when the database goes: that is waited for as long as the grace.
+        with working(queue, dsn, does, rhythm=Rhythm(grace=2.0)):
             server.start()
             queue.defer(ReconcileBacklog())
             assert done.acquire(timeout=LIMIT)
