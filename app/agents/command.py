@@ -14,7 +14,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from app import users
 from app.agents.fences import fences, json_object
 from app.domain.results import Usage
 from app.errors import UsageError
-from app.ports.agent import AgentRequest, AgentResult
+from app.ports.agent import AgentRequest, AgentResult, OnActivity
 from app.process import Finished, Stop, base_environment, run
 from app.removal import remove
 
@@ -62,7 +62,7 @@ class CommandAgent:
     def name(self) -> str:
         return "command"
 
-    def run(self, request: AgentRequest, stop: Stop, on_activity: Callable[[str], None]) -> AgentResult:
+    def run(self, request: AgentRequest, stop: Stop, on_activity: OnActivity) -> AgentResult:
         """Run the program once, and kill all that it leaves behind.
 
         Raises UsageError when there is no such program; everything else that goes wrong is the result's error.
@@ -154,7 +154,7 @@ def _own_places(directory: Path, user: int) -> dict[str, str]:
 class _Activity:
     """Tells the last line of output, at most once a second."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: OnActivity) -> None:
         self._tell = tell
         self._next = 0.0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -16,7 +16,7 @@ from uuid import UUID
 from app.agents.fences import Fence, fences, json_object
 from app.agents.scratch import DoesNotApply, scratch
 from app.domain.results import Usage
-from app.ports.agent import AgentRequest, AgentResult, Role
+from app.ports.agent import AgentRequest, AgentResult, OnActivity, Role
 from app.process import Stop
 
 _DEFAULTS: Mapping[Role, Mapping[str, object]] = {
@@ -39,7 +39,7 @@ class PatchAgent:
     def name(self) -> str:
         return "patch"
 
-    def run(self, request: AgentRequest, stop: Stop, on_activity: Callable[[str], None]) -> AgentResult:
+    def run(self, request: AgentRequest, stop: Stop, on_activity: OnActivity) -> AgentResult:
         """Apply what is addressed to this call, or give the answer to it. An unusable fence is the result's error."""
         started = time.monotonic()
         try:
@@ -52,7 +52,7 @@ class PatchAgent:
             result = AgentResult(error="The patch agent was stopped.")
         return replace(result, usage=Usage(turns=1, seconds=time.monotonic() - started))
 
-    def _result(self, request: AgentRequest, stop: Stop, on_activity: Callable[[str], None]) -> AgentResult:
+    def _result(self, request: AgentRequest, stop: Stop, on_activity: OnActivity) -> AgentResult:
         if request.role is Role.WRITE_PRD:
             return AgentResult(error="The patch agent has no model and cannot write a PRD.")
         if not request.worktree.is_dir():
@@ -84,7 +84,7 @@ class PatchAgent:
             if (fence.attributes.get("task", task if first else None) == task) and _fix(fence) is None
         ]
 
-    def _edit(self, request: AgentRequest, diffs: list[Fence], stop: Stop, on_activity: Callable[[str], None]) -> str:
+    def _edit(self, request: AgentRequest, diffs: list[Fence], stop: Stop, on_activity: OnActivity) -> str:
         if not diffs:
             return "The PRD has no diff for this."
         with scratch(request.worktree, self._environ, stop, self._scratch) as copies:

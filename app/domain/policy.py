@@ -91,8 +91,66 @@ class PullRequestPolicy(_Strict):
     fix_any_branch: bool = Field(default=False, validation_alias=AliasChoices("fix_any_branch", "fix-any-branch"))
 
 
+class RolePolicy(_Strict):
+    """What one role of the agent may differ in. ``max_turns``: answers of the model in one call."""
+
+    model: str | None = Field(None, min_length=1, max_length=200)
+    max_turns: int | None = Field(None, ge=1, le=1000, validation_alias=AliasChoices("max_turns", "max-turns"))
+
+
+class Price(_Strict):
+    """What a model costs, in US dollars for a million tokens. Without the last two, caching costs what input does."""
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+    cache_read: float | None = Field(None, ge=0, allow_inf_nan=False)
+    cache_write: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+
+class AgentPolicy(_Strict):
+    """Who edits the files. ``name`` None: what the installation says; ``preset`` or ``command``: for the command agent.
+
+    ``roles`` (explore, re-evaluate, verify, implement, review, fix, write-prd) may each have a model of its own.
+    ``idle_timeout`` in seconds without any sign of life, then the agent is killed. ``prices`` by the model's name, for
+    models that Mason does not know or that cost you something else.
+    """
+
+    name: str | None = Field(None, max_length=40)
+    preset: str | None = Field(None, max_length=40)
+    command: str | None = Field(None, min_length=1, max_length=4000)
+    model: str | None = Field(None, min_length=1, max_length=200)
+    max_turns: int = Field(200, ge=1, le=1000, validation_alias=AliasChoices("max_turns", "max-turns"))
+    idle_timeout: Seconds = Field(600.0, validation_alias=AliasChoices("idle_timeout", "idle-timeout"))
+    roles: dict[str, RolePolicy] = Field(default_factory=dict)
+    prices: dict[str, Price] = Field(default_factory=dict)
+
+
+class Layer(_Strict):
+    """A part of the code, as path patterns. It may import itself and what ``may_import`` names, of the other layers."""
+
+    paths: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
+    may_import: tuple[str, ...] = Field((), validation_alias=AliasChoices("may_import", "may-import"))
+
+
+class FrontendPolicy(_Strict):
+    """The pages that are opened after a change to the interface (seed 8.3).
+
+    ``serve`` is the shell command of the dev server, ``url`` where it then listens (loopback), ``pages`` paths below
+    it. ``wait`` in seconds is how long it may take to answer.
+    """
+
+    serve: str = Field(min_length=1)
+    url: str = Field(pattern=r"^http://(localhost|127\.0\.0\.1|\[::1\]):\d{2,5}$")
+    pages: tuple[Annotated[str, Field(pattern=r"^/")], ...] = Field(("/",), min_length=1, max_length=50)
+    wait: Seconds = 60.0
+
+
 class Policy(_Strict):
-    """The committed policy. A check set to null (or false) is one that the repository does not have."""
+    """The committed policy. A check set to null (or false) is one that the repository does not have.
+
+    ``layers`` by name: see `Layer`; files in none of them may import what they like. ``frontend`` is looked at after
+    changes to ui and ux, ``backend`` is the probe command that runs after changes to api and data (seed 8.3, 8.4).
+    """
 
     checks: dict[CheckKind, CheckCommand | None] = Field(default_factory=dict)
     execution: _Execution = _Execution()
@@ -102,6 +160,10 @@ class Policy(_Strict):
     pull_requests: PullRequestPolicy = Field(
         PullRequestPolicy(), validation_alias=AliasChoices("pull_requests", "pull-requests")
     )
+    agent: AgentPolicy = AgentPolicy()
+    layers: dict[str, Layer] = Field(default_factory=dict)
+    frontend: FrontendPolicy | None = None
+    backend: Annotated[Command | None, BeforeValidator(_command)] = None
     protected: tuple[str, ...] = Field((), validation_alias=AliasChoices("protected", "protected-paths"))
 
     @property

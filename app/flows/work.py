@@ -259,7 +259,9 @@ def call_agent(
         session=work.session if role is Role.FIX else None,
     )
     result = work.ports.agent.run(
-        request, work.stop, lambda message: work.report(ev.AgentActivity(claim=work.claim, message=message))
+        request,
+        work.stop,
+        lambda message, file="": work.report(ev.AgentActivity(claim=work.claim, message=message, file=file)),
     )
     with work.lock:
         work.usage += result.usage

@@ -6,6 +6,7 @@ is a throw-away one for the tools (design, Trust).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 from app.domain.runs import Base
+
+READABLE = 1_000_000
+"""Bytes of a file that anybody looks into; a longer one is no source code that a person wrote."""
 
 
 class ChangeKind(StrEnum):
@@ -79,6 +83,19 @@ class Start:
     published: str | None = None
 
 
+class Files(Protocol):
+    """The files of one state of the repository (a git tree or commit), read from git and not from any directory."""
+
+    def paths(self) -> list[str]:
+        """Every path, submodules and links included, sorted."""
+
+    def read(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """The content of those paths that are regular files of at most `READABLE` bytes. One git process for all."""
+
+    def mentioning(self, words: Sequence[str]) -> list[str]:
+        """The paths of text files in which one of the words stands literally, sorted. One git process for all."""
+
+
 class Tree(Protocol):
     """One checked-out directory."""
 
@@ -114,6 +131,9 @@ class Workspace(Protocol):
 
     def paths(self, commit: str) -> list[str]:
         """Every path in a commit, sorted."""
+
+    def files(self, tree: str) -> Files:
+        """The files of a git tree or commit, for whoever has to look at many of them."""
 
     def start(self, branch: str, base: Base, approval: str) -> Start:
         """Where work on this branch starts for this approval (`Item.approval`).

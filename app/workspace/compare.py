@@ -29,7 +29,7 @@ def changes(git: Git, before: str, after: str) -> list[Change]:
         else:
             added, removed, path = record.split("\t", 2)
             counts[path] = (added, removed)
-    targets = _contents(git, [blob for mode, blob, _ in stored.values() if mode == "120000"])
+    targets = contents(git, [blob for mode, blob, _ in stored.values() if mode == "120000"])
     return [_change(path, *stored[path], counts.get(path, ("0", "0")), targets) for path in sorted(stored)]
 
 
@@ -68,16 +68,18 @@ def _change(
     )
 
 
-def _contents(git: Git, blobs: list[str]) -> dict[str, bytes]:
+def contents(git: Git, blobs: list[str]) -> dict[str, bytes]:
     """The content of each blob, read by one process."""
     if not blobs:
         return {}
-    rest = git.run("cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in blobs).encode()).stdout
+    data = git.run("cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in blobs).encode()).stdout
     found: dict[str, bytes] = {}
+    at = 0
     for blob in blobs:
-        header, _, rest = rest.partition(b"\n")
-        size = int(header.split()[2])
-        found[blob], rest = rest[:size], rest[size + 1 :]
+        end = data.index(b"\n", at)
+        size = int(data[at:end].split()[2])
+        found[blob] = data[end + 1 : end + 1 + size]
+        at = end + size + 2
     return found
 
 

@@ -17,6 +17,7 @@ from app.errors import GitFailed
 from app.ports.workspace import Change, CommitObject, Start, Tree, TreeEntry
 from app.removal import remove
 from app.workspace import compare
+from app.workspace.files import GitFiles
 from app.workspace.git import Git
 from app.workspace.gitdir import MASON, Identity, make_git_dir, make_readable
 from app.workspace.merging import Committer
@@ -116,6 +117,10 @@ class GitWorkspace:
     def paths(self, commit: str) -> list[str]:
         """Every path in a commit, submodules included, sorted."""
         return sorted(path for _, _, path in compare.entries(self._git, commit))
+
+    def files(self, tree: str) -> GitFiles:
+        """The files of a git tree or commit, for whoever has to look at many of them."""
+        return GitFiles(self._git, tree)
 
     def start(self, branch: str, base: Base, approval: str) -> Start:
         """Where work on this branch starts: see `app.ports.workspace.Workspace.start`. Raises MergeConflict.
