@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 from uuid import uuid4
 
 from app import living, users
@@ -89,13 +89,17 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """How a command ended. ``exit_code`` is None when it was killed or could not be started (``missing``)."""
+    """How a command ended. ``exit_code`` is None when it was killed or could not be started (``missing``).
+
+    ``idle``: it was killed because it said nothing for too long.
+    """
 
     exit_code: int | None
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: float = 0.0
     timed_out: bool = False
+    idle: bool = False
     stopped: bool = False
     missing: bool = False
 
@@ -138,6 +142,28 @@ class _Bounded:
         return bytes(self._head) + f"\n… {self._dropped} bytes left out …\n".encode() + bytes(self._tail)
 
 
+class _Ends:
+    """What ends a command that does not end by itself. ``deadline`` in seconds of the monotonic clock."""
+
+    def __init__(self, deadline: float, idle: float | None, stop: Stop | None) -> None:
+        self._deadline = deadline
+        self._idle = idle
+        self._stop = stop
+        self._heard = time.monotonic()
+
+    def heard(self) -> None:
+        """It gave a sign of life."""
+        self._heard = time.monotonic()
+
+    def reached(self) -> Literal["", "stopped", "timed out", "idle"]:
+        now = time.monotonic()
+        if self._stop is not None and self._stop.is_set():
+            return "stopped"
+        if now >= self._deadline:
+            return "timed out"
+        return "idle" if self._idle is not None and now - self._heard >= self._idle else ""
+
+
 def base_environment(environ: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The allow-listed part of ``environ``, plus ``extra``: no secret of Mason's reaches a command by accident."""
     return {name: environ[name] for name in _ALLOWED if name in environ} | dict(extra or {})
@@ -149,6 +175,7 @@ def run(
     cwd: Path,
     env: Mapping[str, str],
     timeout: float,
+    idle: float | None = None,
     stop: Stop | None = None,
     stdin: bytes = b"",
     merge: bool = False,
@@ -158,6 +185,7 @@ def run(
 ) -> Finished:
     """Run a command to its end, its time limit (seconds) or the stop, then kill what is left of it.
 
+    ``idle`` is how many seconds it may go without any output (None: as long as it likes).
     ``merge`` puts standard error into ``stdout``. ``contained`` is for every command of an agent or a repository: it
     runs as the owner of ``cwd`` when we are root (see `app.users`), processes that left its process group are found
     and killed too, and with a user's last command ends everything of that user. Never raises for what the command does.
@@ -182,17 +210,17 @@ def run(
         except (OSError, ValueError) as problem:  # an argument list that is too long, a NUL in an argument
             return Finished(exit_code=None, stderr=str(problem).encode())
         try:
-            out, err, timed_out, stopped = _converse(child, stdin, started + timeout, stop, limit, on_output)
+            out, err, end = _converse(child, stdin, _Ends(started + timeout, idle, stop), limit, on_output)
         finally:
             _kill_tree(child, mark)
-    killed = timed_out or stopped
     return Finished(
-        exit_code=None if killed else child.returncode,
+        exit_code=None if end else child.returncode,
         stdout=out,
         stderr=err,
         seconds=time.monotonic() - started,
-        timed_out=timed_out,
-        stopped=stopped,
+        timed_out=end == "timed out",
+        idle=end == "idle",
+        stopped=end == "stopped",
     )
 
 
@@ -315,26 +343,23 @@ def _prctl() -> Callable[..., int] | None:
 def _converse(
     child: subprocess.Popen[bytes],
     stdin: bytes,
-    deadline: float,
-    stop: Stop | None,
+    ends: _Ends,
     limit: int,
     on_output: Callable[[bytes], None] | None,
-) -> tuple[bytes, bytes, bool, bool]:
-    """Feed and read the child until it exits, then take what its pipes still hold.
+) -> tuple[bytes, bytes, str]:
+    """Feed and read the child until it exits or is to be ended (how, see `_Ends`), then take what its pipes still hold.
 
     Its own children may hold the pipes open, or flood them, for ever: they are neither waited for nor read to the end.
     """
     buffers = {id(child.stdout): _Bounded(limit), id(child.stderr): _Bounded(limit)}
     pending = memoryview(stdin)
-    timed_out = stopped = False
+    end = ""
     with selectors.DefaultSelector() as selector:
         for stream, wanted in _pipes(child):
             os.set_blocking(stream.fileno(), False)
             selector.register(stream, wanted)
         while child.poll() is None:
-            timed_out = time.monotonic() >= deadline
-            stopped = stop is not None and stop.is_set()
-            if timed_out or stopped:
+            if end := ends.reached():
                 break
             if not selector.get_map():
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -342,12 +367,14 @@ def _converse(
             for key, _ in selector.select(_TICK) if selector.get_map() else ():
                 if key.fileobj is child.stdin:
                     pending = _write(selector, child, pending)
-                elif not _read(key, buffers, on_output):
+                    continue
+                if not _read(key, buffers, on_output):
                     selector.unregister(key.fileobj)
+                ends.heard()  # after it was listened to, which may have taken its time
         for key in list(selector.get_map().values()):
             if key.events == selectors.EVENT_READ:
                 _drain(key, buffers, on_output)
-    return buffers[id(child.stdout)].value(), buffers[id(child.stderr)].value(), timed_out, stopped
+    return buffers[id(child.stdout)].value(), buffers[id(child.stderr)].value(), end
 
 
 def _pipes(child: subprocess.Popen[bytes]) -> list[tuple[IO[bytes], int]]:

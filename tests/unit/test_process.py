@@ -75,6 +75,41 @@ def test_run__time_limit_of_a_child_without_pipes() -> None:
     assert sh("exec >&- 2>&-; sleep 600", timeout=0.2).timed_out
 
 
+def test_run__idle_limit() -> None:
+    done = sh("echo begun; exec sleep 600", idle=2)
+    assert (done.exit_code, done.idle, done.timed_out, done.stopped, done.stdout) == (
+        None,
+        True,
+        False,
+        False,
+        b"begun\n",
+    )
+
+
+def test_run__idle_limit_of_a_child_without_pipes() -> None:
+    assert sh("exec >&- 2>&-; sleep 600", idle=0.2).idle
+
+
+def test_run__output_on_either_pipe_is_a_sign_of_life() -> None:
+    """What it hears last is what sets it going again: each line comes right after the one before was read."""
+    heard: list[bytes] = []
+    reading, writing = os.pipe()
+
+    def listen(chunk: bytes) -> None:
+        heard.append(chunk)
+        os.write(writing, b"go\n")
+
+    try:
+        fifo = f"/proc/{os.getpid()}/fd/{reading}"
+        script = f"echo 1; exec 3<{fifo}; read x <&3; echo 2 >&2; read x <&3; echo 3; read x <&3; exec sleep 600"
+        done = sh(script, idle=3, on_output=listen)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert done.idle
+    assert (b"".join(heard), done.stdout, done.stderr) == (b"1\n2\n3\n", b"1\n3\n", b"2\n")
+
+
 def test_run__end_is_noticed_without_pipes() -> None:
     assert sh("exec >&- 2>&-; exit 4").exit_code == 4
 
