@@ -1,0 +1,45 @@
+"""A scripted model behind Anthropic's and OpenAI's APIs: ``with ModelApi(script(Turn(...), ...)) as api``."""
+
+from tests.fakes.model_api.scenario import (
+    Api,
+    Conversation,
+    Cut,
+    ErrorInStream,
+    Flood,
+    Hang,
+    Reason,
+    Refusal,
+    Reply,
+    Scenario,
+    Text,
+    Tokens,
+    ToolResult,
+    ToolUse,
+    Turn,
+    in_order,
+    script,
+)
+from tests.fakes.model_api.server import ModelApi, Served, Totals
+
+__all__ = [
+    "Api",
+    "Conversation",
+    "Cut",
+    "ErrorInStream",
+    "Flood",
+    "Hang",
+    "ModelApi",
+    "Reason",
+    "Refusal",
+    "Reply",
+    "Scenario",
+    "Served",
+    "Text",
+    "Tokens",
+    "ToolResult",
+    "ToolUse",
+    "Totals",
+    "Turn",
+    "in_order",
+    "script",
+]
