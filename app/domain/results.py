@@ -199,7 +199,10 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Iteration:
-    """One fix iteration: what failed before it, what was tried, and what the evaluation after it said."""
+    """One fix iteration: what failed before it, what was tried, and what the evaluation after it said.
+
+    ``changed`` is a bounded unified diff of what it did to the tree.
+    """
 
     number: int
     failed_before: tuple[str, ...]
@@ -207,6 +210,7 @@ class Iteration:
     gate: GateResult | None
     validator: ValidatorResult | None
     passed: bool
+    changed: str = ""
 
 
 class Verdict(StrEnum):
