@@ -23,11 +23,11 @@ from app.domain.plans import PrdContext
 from app.domain.policy import Policy
 from app.domain.results import Finding, Severity, Tier, TierResult, TierStatus
 from app.ports.workspace import Change, ChangeKind
+from app.validator.findings import MOST_FINDINGS, tier_result
 from app.validator.forbidden import allowed_only_by_name, never_allowed
 from app.validator.globs import matches
 
-MOST_FINDINGS = 50
-"""More of them help nobody: the rest is counted."""
+__all__ = ["LOCK_FILES", "MOST_FINDINGS", "check_scope", "is_test", "named_paths"]
 
 LOCK_FILES: dict[str, tuple[str, ...]] = {
     "package.json": (
@@ -65,9 +65,7 @@ def check_scope(changes: Sequence[Change], context: PrdContext, policy: Policy) 
     in_scope = {change.path for change in _in_scope(changes, named)}
     judged = (_judge(change, named, in_scope, policy.protected) for change in changes)
     findings = [finding for finding in judged if finding]
-    severities = {finding.severity for finding in findings}
-    status = TierStatus.FAIL if Severity.ERROR in severities else TierStatus.WARN if findings else TierStatus.PASS
-    return TierResult(tier=Tier.SCOPE, status=status, findings=_bounded(findings))
+    return tier_result(Tier.SCOPE, findings)
 
 
 def named_paths(context: PrdContext) -> frozenset[str]:
@@ -99,15 +97,6 @@ def _judge(change: Change, named: frozenset[str], in_scope: set[str], protected:
 
 def _error(change: Change, message: str) -> Finding:
     return Finding(path=change.path, message=message, recommendation=f"revert {change.path} or have the PRD name it")
-
-
-def _bounded(findings: list[Finding]) -> tuple[Finding, ...]:
-    """The errors first when there are too many, so that none is hidden behind warnings."""
-    if len(findings) <= MOST_FINDINGS:
-        return tuple(findings)
-    shown = sorted(findings, key=lambda f: f.severity is not Severity.ERROR)[:MOST_FINDINGS]
-    severity = findings[0].severity if len({f.severity for f in findings}) == 1 else shown[-1].severity
-    return (*shown, Finding(path="", message=f"and {len(findings) - MOST_FINDINGS} more", severity=severity))
 
 
 def _in_scope(changes: Sequence[Change], named: frozenset[str]) -> list[Change]:
