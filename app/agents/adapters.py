@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.agents.claude import ClaudeAgent
 from app.agents.command import CommandAgent
+from app.agents.model_access import ModelProxy
 from app.agents.patch import PatchAgent
+from app.domain.policy import AgentPolicy
 from app.ports.agent import Agent
 
 
@@ -16,15 +19,32 @@ class AgentOptions:
     """What an agent is made from. ``command`` and ``pass_env`` (names of variables) are the command agent's.
 
     ``scratch`` is a directory for its own files, removed with the run: what a killed run leaves there goes with it.
+    ``policy`` is the base commit's. ``proxy`` is the way to a model, which the claude agent cannot do without;
+    ``claude`` its program, where it is not the one that was installed with Mason.
     """
 
     environ: Mapping[str, str] = field(repr=False)
     command: tuple[str, ...] = ()
     pass_env: tuple[str, ...] = ()
     scratch: Path | None = None
+    policy: AgentPolicy = field(default_factory=AgentPolicy)
+    proxy: ModelProxy | None = None
+    claude: str | None = None
+
+
+def _claude(options: AgentOptions) -> Agent:
+    return ClaudeAgent(
+        options.environ,
+        proxy=options.proxy,
+        policy=options.policy,
+        program=options.claude,
+        pass_env=options.pass_env,
+        scratch=options.scratch,
+    )
 
 
 ADAPTERS: dict[str, Callable[[AgentOptions], Agent]] = {
+    "claude": _claude,
     "command": lambda options: CommandAgent(
         options.command, options.environ, options.pass_env, scratch=options.scratch
     ),

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app import users
-from app.agents.fences import fences, json_object
+from app.agents.fences import json_object, last_object
 from app.domain.results import Usage
 from app.errors import UsageError
 from app.ports.agent import AgentRequest, AgentResult, OnActivity
@@ -102,7 +102,7 @@ class CommandAgent:
 
     def _result(self, request: AgentRequest, done: Finished, written: str) -> AgentResult:
         text = done.text[-TEXT_LIMIT:].replace("\0", "")
-        found = json_object(written) if written else _printed(text)
+        found = json_object(written) if written else last_object(text)
         usage = _usage(found, done.seconds)
         if problem := self._problem(request, done, written, found):
             return AgentResult(text=text, usage=usage, error=problem)
@@ -188,16 +188,6 @@ def _read(path: Path, user: int | None) -> str:
         return os.read(descriptor, ANSWER_LIMIT).decode("utf-8", "replace").strip()
     finally:
         os.close(descriptor)
-
-
-def _printed(text: str) -> Mapping[str, object] | None:
-    """The JSON object on the last line of the output, or in its last code fence that holds one."""
-    return next((found for piece in _pieces(text.strip()) if (found := json_object(piece)) is not None), None)
-
-
-def _pieces(text: str) -> Iterator[str]:
-    yield text.rpartition("\n")[2]
-    yield from (fence.content for fence in reversed(fences(text)) if fence.kind in ("", "json"))
 
 
 def _usage(answer: Mapping[str, object] | None, seconds: float) -> Usage:

@@ -1,9 +1,9 @@
-"""What a PRD holds for the patch agent: fenced diffs and fenced answers, each with its address."""
+"""What texts of people and agents hold: code fences with their addresses (fenced diffs and answers), JSON objects."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from markdown_it import MarkdownIt
@@ -50,6 +50,16 @@ def json_object(text: str) -> Mapping[str, object] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def last_object(text: str) -> Mapping[str, object] | None:
+    """The JSON object on the last line of a text, or in its last code fence that holds one."""
+    return next((found for piece in _pieces(text.strip()) if (found := json_object(piece)) is not None), None)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    yield text.rpartition("\n")[2]
+    yield from (fence.content for fence in reversed(fences(text)) if fence.kind in ("", "json"))
 
 
 def _refuse(name: str) -> object:

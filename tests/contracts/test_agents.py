@@ -1,4 +1,4 @@
-"""What every agent must fulfil: one suite, run for each adapter."""
+"""What every agent must fulfil: one suite, run for each adapter; for ``claude`` in tests/peers/test_claude_contract.py."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Subject:
     failing_prd: str = PRD
 
 
-@pytest.fixture(params=sorted(ADAPTERS))
+@pytest.fixture(params=sorted(set(ADAPTERS) - {"claude"}))
 def subject(request: pytest.FixtureRequest) -> Subject:
     def made(script: str) -> Agent:
         return ADAPTERS[request.param](AgentOptions(environ=os.environ, command=("sh", "-c", script)))
