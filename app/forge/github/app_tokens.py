@@ -56,25 +56,34 @@ class AppTokens(RenewedTokens):
         self._installation: int | None = None
 
     def fetch(self) -> Grant:
-        if self._installation is None:
-            self._installation = self._find_installation()
+        """Raises UsageError where the App is not installed (any more), and what calls raise."""
+        known = self._installation
+        try:
+            return self._granted(known or self._find_installation())
+        except Refusal as refused:
+            if known is None or refused.status != 404:
+                raise
+        return self._granted(self._find_installation())  # that one was removed; there may be a new one
+
+    def _granted(self, installation: int) -> Grant:
+        self._installation = None
         name = self._repository.partition("/")[2]
         try:
             answer = self._client.call(
                 "POST",
-                f"/app/installations/{self._installation}/access_tokens",
+                f"/app/installations/{installation}/access_tokens",
                 GrantAnswer,
                 doing="give the App a token",
                 body={"repositories": [name], "permissions": dict(self._permissions)},
             )
         except Refusal as refused:
-            self._installation = None  # it may have been removed and made anew
             if refused.status != 422:
                 raise
             wanted = ", ".join(f"{key.replace('_', '-')}: {level}" for key, level in self._permissions.items())
             raise UsageError(
                 f"the GitHub App may not do all that Mason needs in {self._repository} ({wanted}): {refused.said}"
             ) from refused
+        self._installation = installation
         return grant(answer, "GitHub")
 
     def _find_installation(self) -> int:

@@ -83,7 +83,8 @@ class Client:
         A call that must not be made twice has ``found``: once an answer was lost, it is asked first whether the effect
         is there. Where that cannot be known so soon it is sent ``once``. ``doing`` completes "GitHub refused to …",
         ``needs`` is the permission that the call takes.
-        Raises Unreachable, MissingPermission and ForgeRefused.
+        A token that is not taken is replaced once, where it can be.
+        Raises Unreachable, MissingPermission and ForgeRefused, and what the tokens raise.
         """
         adapter = shape if isinstance(shape, TypeAdapter) else TypeAdapter(shape)
         lost = False
@@ -123,7 +124,6 @@ class Client:
         if verb != "GET":
             wait = self._limits.reserve_write(self._pace.patience)
             self._pace.pause(wait, "Mason's own limit of writes a minute is reached")
-        self._tokens.token()  # a renewal takes its time, which nobody else should wait for
 
     def _once(
         self,
@@ -136,6 +136,30 @@ class Client:
         params: Mapping[str, Any] | None,
         needs: str,
     ) -> T:
+        def send() -> tuple[int, Mapping[str, str], str]:
+            return self._send(verb, path, doing=doing, body=body, params=params)
+
+        token = self._tokens.token()  # a renewal takes its time, which nobody else should wait for
+        status, headers, answer = send()
+        if status == 401 and self._tokens.forget(token):  # nothing came of it, so it can be sent again, whatever it is
+            self._tokens.token()
+            status, headers, answer = send()
+        if status >= 300:
+            self._refuse(status, headers, answer, doing=doing, needs=needs)
+        try:
+            return adapter.validate_json(answer or "null")
+        except ValidationError as problem:
+            if problem.errors()[0]["type"] == "json_invalid":
+                raise Later(f"half an answer when Mason tried to {doing}") from None
+            where = ".".join(str(part) for part in problem.errors()[0]["loc"]) or "it"
+            raise ForgeRefused(
+                f"GitHub gave an answer of another shape when Mason tried to {doing} ({where})"
+            ) from None
+
+    def _send(
+        self, verb: str, path: str, *, doing: str, body: Mapping[str, Any] | None, params: Mapping[str, Any] | None
+    ) -> tuple[int, Mapping[str, str], str]:
+        """One request: the status, headers and body of its answer. Raises Later and ForgeRefused."""
         try:
             with self._lock:
                 self.calls[verb] += 1
@@ -151,17 +175,7 @@ class Client:
                 f"GitHub gave an answer of another shape when Mason tried to {doing} (headers)"
             ) from None
         self._limits.hear(headers)
-        if status >= 300:
-            self._refuse(status, headers, answer, doing=doing, needs=needs)
-        try:
-            return adapter.validate_json(answer or "null")
-        except ValidationError as problem:
-            if problem.errors()[0]["type"] == "json_invalid":
-                raise Later(f"half an answer when Mason tried to {doing}") from None
-            where = ".".join(str(part) for part in problem.errors()[0]["loc"]) or "it"
-            raise ForgeRefused(
-                f"GitHub gave an answer of another shape when Mason tried to {doing} ({where})"
-            ) from None
+        return status, headers, answer
 
     def _refuse(self, status: int, headers: Mapping[str, str], answer: str, *, doing: str, needs: str) -> None:
         """Raise what the answer means: Later, or an error."""

@@ -25,6 +25,9 @@ class Tokens(Protocol):
     def token(self) -> str:
         """A token that is good for the next minutes; from any thread. Raises Unreachable, UsageError, ForgeRefused."""
 
+    def forget(self, token: str, /) -> bool:
+        """GitHub does not take this token, which may have been revoked before its end. Whether there can be another."""
+
 
 class PlainToken:
     """A token that somebody gave: ``GITHUB_TOKEN``, or a person's own. Raises UsageError when it cannot be one."""
@@ -37,6 +40,10 @@ class PlainToken:
 
     def token(self) -> str:
         return self._token
+
+    def forget(self, _: str, /) -> bool:
+        """A person gave it, and alone could give another."""
+        return False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +70,13 @@ class RenewedTokens(ABC):
             if grant is None or self._pace.clock() >= grant.ends - EARLY:
                 grant = self._renewed(grant)
             return grant.token
+
+    def forget(self, token: str, /) -> bool:
+        """The next one is fetched anew, unless another thread has done so already."""
+        with self._lock:
+            if self._grant is not None and self._grant.token == token:
+                self._grant = None
+        return True
 
     def _renewed(self, old: Grant | None) -> Grant:
         try:

@@ -68,6 +68,10 @@ class AppJwts:
     def token(self) -> str:
         return self._auth.token
 
+    def forget(self, _: str, /) -> bool:
+        """One that is refused was made with a wrong key or clock, as the next would be."""
+        return False
+
 
 @lru_cache(maxsize=4)
 def _read_key(pem: str) -> RSAPrivateKey:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from app.errors import ForgeRefused, ForgeUnreachable, MasonError, MissingPermission, UsageError
 from app.forge.github.client import Client
 from app.forge.github.refusals import Refusal
-from app.forge.github.tokens import PlainToken
+from app.forge.github.tokens import Grant, PlainToken, RenewedTokens
 from tests.unit.forge.github_kit import Clock, pace
 
 
@@ -287,10 +287,35 @@ def test_call__a_new_token_is_used_at_once(server: Server) -> None:
         def token(self) -> str:
             return f"ghs_{next(numbers)}"
 
+        def forget(self, _: str, /) -> bool:
+            return False
+
     one = Client(server.url, Fresh(), pace=pace(Clock()), writes_per_minute=72)
     for _ in range(3):
         one.call("GET", "/things", Thing, doing="read")
     assert len({seen.token for seen in server.seen}) == 3
+
+
+class Granted(RenewedTokens):
+    """Each one that is fetched is another."""
+
+    fetched = 0
+
+    def fetch(self) -> Grant:
+        self.fetched += 1
+        return Grant(token=f"ghs_{self.fetched}", ends=2_000_000.0)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_call__a_token_that_is_revoked_early_is_replaced_once(server: Server, once: bool) -> None:
+    one = Client(server.url, Granted(lambda _: None, pace(Clock())), pace=pace(Clock()))
+    server.script = [Answer(401, {"message": "Bad credentials"}), Answer(200, {"name": "made"})]
+    assert one.call("POST", "/things", Thing, doing="make", body={}, once=once).name == "made"
+    assert [seen.token for seen in server.seen] == ["ghs_1", "ghs_2"]
+    server.script = [Answer(401, {"message": "Bad credentials"})] * 2
+    with pytest.raises(MissingPermission, match="refused the token"):
+        one.call("POST", "/things", Thing, doing="make", body={}, once=once)
+    assert [seen.token for seen in server.seen][2:] == ["ghs_2", "ghs_3"]
 
 
 @pytest.mark.parametrize(

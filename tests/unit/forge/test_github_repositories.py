@@ -85,6 +85,30 @@ def test_named__from_many_threads(here: World) -> None:
     assert len(here.github.calls(GRANT)) == 1
 
 
+def test_named__a_token_that_is_revoked_early_is_replaced_once(here: World) -> None:
+    learned: list[str] = []
+    repository = app_repositories(here, learned).named(NAME)
+    number = here.repository.open_issue_by_person("Question").number
+    repository.base()
+    here.github.hub.tokens.revoke(learned[-1])
+    repository.say(number, "m", "Hello")
+    assert [comment.body for comment in here.repository.comments] == ["<!-- m -->\nHello"]
+    assert len(here.github.calls(GRANT)) == 2
+
+
+def test_named__uninstalled_meanwhile(here: World) -> None:
+    """Not that the thing which was asked for is gone: that says nothing."""
+    learned: list[str] = []
+    repositories = app_repositories(here, learned)
+    repository = repositories.named(NAME)
+    here.github.hub.uninstall(NAME)
+    here.github.hub.tokens.revoke(learned[-1])  # as GitHub does
+    with pytest.raises(UsageError, match="not installed"):
+        repository.workflows.run("1")
+    here.github.hub.install(NAME)
+    assert repository.workflows.run("1") is None
+
+
 def test_runner_token__may_do_what_a_runner_does(here: World) -> None:
     learned: list[str] = []
     repositories = app_repositories(here, learned)
