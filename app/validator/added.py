@@ -56,8 +56,8 @@ class _Mark:
 
     @property
     def identity(self) -> str:
-        """What it is known by in another file: a sighting without a key of its own by its line."""
-        return self.key or f"line {self.text}"
+        """What it is known by in another file."""
+        return f"{self.key} {self.text}"
 
 
 def pairs(subject: Subject) -> Iterator[Pair]:

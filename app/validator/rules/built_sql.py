@@ -12,7 +12,8 @@ from app.validator.rules.syntax import Syntax
 _STATEMENT = re.compile(
     r"""\s{0,100}
     (?:   SELECT\s[^;]{1,600}?\sFROM\s    | INSERT\s{1,20}INTO\s   | UPDATE\s{1,20}\S{1,80}\s{1,20}SET\s
-        | DELETE\s{1,20}FROM\s            | (?:CREATE|DROP|ALTER|TRUNCATE)\s{1,20}(?:TABLE|DATABASE|USER|ROLE|SCHEMA|VIEW)\s
+        | DELETE\s{1,20}FROM\s
+        | (?:CREATE|DROP|ALTER|TRUNCATE)\s{1,20}(?:TABLE|DATABASE|USER|ROLE|SCHEMA|VIEW)\s
         | SELECT\s{1,20}\*
         | WITH\s{1,20}\w{1,60}\s{1,20}AS\s{0,20}\(
         | (?:SELECT|select)\s[^;]{1,600}?\s(?:WHERE|where)\s
