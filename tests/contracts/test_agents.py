@@ -1,4 +1,4 @@
-"""What every agent must fulfil: one suite, run for each adapter; for ``claude`` in tests/peers/test_claude_contract.py."""
+"""What every agent must fulfil: one suite, run for each adapter (claude: in tests/peers/test_claude_contract.py)."""
 
 from __future__ import annotations
 
