@@ -13,7 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 TEXT_LIMIT = 4_000
 PRD_LIMIT = 500_000
+PATH_LIMIT = 500
 MAX_ISSUES = 50
+MAX_ENTRIES = 500
 
 
 def _text(limit: int) -> BeforeValidator:
@@ -66,6 +68,33 @@ class Review(_Answer):
     issues: Annotated[tuple[Text, ...], BeforeValidator(_first)] = Field(default=())
 
 
+class Violation(_Answer):
+    """One place where a change does not follow the code around it. ``line`` counts from 1, 0 is unknown."""
+
+    path: Annotated[str, _text(PATH_LIMIT), Field(min_length=1)]
+    line: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    message: Annotated[str, _text(TEXT_LIMIT), Field(min_length=1)]
+    severity: Annotated[Literal["error", "warning"], BeforeValidator(_lower)]
+    recommendation: Text = ""
+
+
+def _violations(value: object) -> object:
+    """The entries that can be read, errors first; a list with none of them is no answer."""
+    if not isinstance(value, list | tuple):
+        return value
+    found = [each for entry in value[:MAX_ENTRIES] if (each := _parse(Violation, entry))]
+    if value and not found:
+        raise ValueError("no entry can be read")
+    return sorted(found, key=lambda each: each.severity)[:MAX_ISSUES]
+
+
+class PatternReview(_Answer):
+    """What a reviewer says of a change and the patterns around it; "error" is what must not be merged as it is."""
+
+    violations: Annotated[tuple[Violation, ...], BeforeValidator(_violations)]
+    summary: Text = ""
+
+
 class FixReport(_Answer):
     """What a fix iteration achieved; ``needs-human`` ends the loop at once (contracts §2)."""
 
@@ -85,7 +114,7 @@ _A = TypeVar("_A", bound=_Answer)
 def schema(answer: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema that an agent's structured answer must fit."""
     found = answer.model_json_schema()
-    return {"type": "object", "properties": found["properties"], "required": found["required"]}
+    return {"type": "object"} | {key: found[key] for key in ("properties", "required", "$defs") if key in found}
 
 
 def parse_re_evaluation(answer: Mapping[str, object] | None) -> ReEvaluation | None:
@@ -100,6 +129,10 @@ def parse_review(answer: Mapping[str, object] | None) -> Review | None:
     return _parse(Review, answer)
 
 
+def parse_pattern_review(answer: Mapping[str, object] | None) -> PatternReview | None:
+    return _parse(PatternReview, answer)
+
+
 def parse_fix_report(answer: Mapping[str, object] | None) -> FixReport | None:
     return _parse(FixReport, answer)
 
@@ -110,8 +143,8 @@ def parse_prd(answer: Mapping[str, object] | None) -> str | None:
     return written.prd if written else None
 
 
-def _parse(record: type[_A], answer: Mapping[str, object] | None) -> _A | None:
+def _parse(record: type[_A], answer: object) -> _A | None:
     try:
-        return record.model_validate(dict(answer)) if answer is not None else None
+        return record.model_validate(dict(answer)) if isinstance(answer, Mapping) else None
     except (ValidationError, TypeError, ValueError):
         return None

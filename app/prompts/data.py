@@ -1,41 +1,73 @@
-"""Text from elsewhere (rows, comments, output) as data in a prompt: bounded, visible, fenced."""
+"""Text from elsewhere (rows, comments, diffs, output) as data in a prompt: bounded, visible, fenced."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b\u180c\u180d\u180f")
-_UNUSUAL = re.compile(r"[^\n\t -~]")
-_OPEN_COMMENT = re.compile(r"^ {0,3}<!--", re.MULTILINE)
+from app.prompts.hidden import without_hidden
+
+LONGEST = 2_000_000
+MOST_LINES = 20_000
+"""Characters of one text that are looked at, and lines of one that is read as Markdown."""
+
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b\u180c\u180d\u180f\U00016fe4\U0001d159")
+_UNUSUAL = re.compile(r"[^\n\t -~]+")
+_LINE_END = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
+_MOST_MARKS = 4
+"""Combining marks on one letter; scripts that are written need no more, and a flood of them hides the lines around."""
 
 
 def visible(text: str) -> str:
-    """The text that a person who reads it would see: no HTML comment, no invisible or direction-changing character.
+    """The text that a person who reads it rendered would see.
 
-    Line ends become ``\\n``; other control characters but the tab are dropped. Linear in its length.
+    No HTML comment or note hidden in Markdown (see `without_hidden`), no invisible or direction-changing character.
+    ends become ``\\n``, other spaces a plain one, other control characters go. Linear in its length.
     """
-    text = _without_comments(text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _UNUSUAL.sub(lambda match: match[0] if _is_visible(match[0]) else "", text)
+    text = _lines(text)
+    if text.count("\n") >= MOST_LINES:
+        text = "\n".join([*text.split("\n", MOST_LINES)[:MOST_LINES], f"… cut after {MOST_LINES} lines …"])
+    return _cleaned(without_hidden(text), lambda _: "")
 
 
-def _is_visible(char: str) -> bool:
+def shown(text: str) -> str:
+    """A program's text (diff, source, output) as it is: nothing left out, invisible characters as ``<U+202E>``."""
+    return _cleaned(_lines(text), lambda char: "" if unicodedata.category(char) == "Cc" else f"<U+{ord(char):04X}>")
+
+
+def readable(text: str) -> str:
+    """Instructions that are trusted, without characters that nobody sees in them."""
+    return _cleaned(_lines(text), lambda _: "")
+
+
+def _lines(text: str) -> str:
+    return _LINE_END.sub("\n", text[:LONGEST].encode("utf-8", "ignore").decode())
+
+
+def _cleaned(text: str, instead: Callable[[str], str]) -> str:
+    return _UNUSUAL.sub(lambda match: "".join(_clean(match[0], instead)), text)
+
+
+def _clean(run: str, instead: Callable[[str], str]) -> list[str]:
+    parts: list[str] = []
+    marks = 0
+    for char in run:
+        category = unicodedata.category(char)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if category == "Zs":
+            parts.append(" ")
+        elif _is_visible(char, category):
+            parts.append(char if marks <= _MOST_MARKS else "")
+        else:
+            parts.append(instead(char))
+    return parts
+
+
+def _is_visible(char: str, category: str) -> bool:
     code = ord(char)
     selector = 0xFE00 <= code <= 0xFE0F or 0xE0000 <= code <= 0xE0FFF
-    return not selector and char not in _INVISIBLE and unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-
-
-def _without_comments(text: str) -> str:
-    """A comment that never ends hides the rest only where Markdown would: at the beginning of a line."""
-    parts: list[str] = []
-    at = 0
-    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
-        parts.append(text[at:start])
-        at = end + 3
-    rest = text[at:]
-    unended = _OPEN_COMMENT.search(rest)
-    parts.append(rest[: unended.start()] if unended else rest)
-    return "".join(parts)
+    return not selector and char not in _INVISIBLE and category not in ("Cc", "Cf", "Cs", "Co", "Cn")
 
 
 def bounded(text: str, limit: int) -> str:
@@ -46,14 +78,23 @@ def bounded(text: str, limit: int) -> str:
     return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
 
 
-def line(text: str, limit: int = 300) -> str:
-    """The text on one line, for a heading or a list."""
-    return bounded(" ".join(visible(text).split()), limit).replace("\n", " ").replace("`", "'")
+def line(text: str | None, limit: int = 300) -> str:
+    """The text on one line, for a list."""
+    return bounded(" ".join(visible(text or "").split()), limit).replace("\n", " ").replace("`", "'")
 
 
-def fenced(text: str, limit: int = 20_000) -> str:
-    """The text between fences that nothing in it can close; ``(nothing)`` for an empty one."""
-    content = bounded(visible(text), limit).strip("\n")
+def fenced(text: str | None, limit: int = 20_000) -> str:
+    """What people or agents wrote, `visible`, between fences that nothing in it can close; ``(nothing)`` when empty."""
+    return _between_fences(visible(text or ""), limit)
+
+
+def code(text: str | None, limit: int = 20_000) -> str:
+    """What programs wrote and what stands in files, `shown`, between such fences."""
+    return _between_fences(shown(text or ""), limit)
+
+
+def _between_fences(text: str, limit: int) -> str:
+    content = bounded(text, limit).strip("\n")
     if not content.strip():
         return "(nothing)"
     longest = max((len(run) for run in re.findall(r"`+", content)), default=0)
