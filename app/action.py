@@ -172,6 +172,7 @@ def settled(settings: Settings, inputs: Inputs) -> Settings:
     given: dict[str, SecretStr | None] = {
         "github_token": inputs.github_token,
         "anthropic_api_key": inputs.anthropic_api_key,
+        "openai_api_key": inputs.openai_api_key,
     }
     return settings.model_copy(update={name: value for name, value in given.items() if value})
 

@@ -67,12 +67,16 @@ def main(verbose: bool) -> None:
 @click.option("--smoke-test", is_flag=True, help="Also run the smoke test; its failure is only a warning.")
 @click.option("--e2e", is_flag=True, help="Also run the end-to-end tests; their failure blocks.")
 @click.option("--max-parallel", type=click.IntRange(1, 64), default=2, show_default=True, help="Items side by side.")
-@click.option("--agent", type=click.Choice(["patch", "command"]), help="Who edits the files.  [default: patch]")
+@click.option(
+    "--agent",
+    type=click.Choice(["claude", "command", "patch"]),
+    help="Who edits the files.  [default: as .github/mason.yml says, else claude where its key is set, else patch]",
+)
 @click.option("--agent-command", metavar="COMMAND", help="The program of --agent command; it gets the prompt on stdin.")
 @click.option("--model", help="The agent's model, by its provider's name; the command agent gets it as $MASON_MODEL.")
 @click.option("--draft", is_flag=True, help="Open pull requests as drafts.")
 @click.option("--sign-commits", is_flag=True, help="Make commits through GitHub's API, which signs them.")
-@click.option("--max-cost-usd", type=click.FloatRange(min=0, min_open=True), help="The most one item may cost.")
+@click.option("--max-cost-usd", type=click.FloatRange(min=0, min_open=True), help="The most that this run may cost.")
 @click.option("--generate-prd", is_flag=True, help="Let the agent write a PRD for items that have none.")
 @click.option("--base", metavar="BRANCH", help="Start from this branch.  [default: the repository's default branch]")
 @click.option("--dsn", metavar="DSN", help="The backlog's Postgres.  [default: $MASON_DSN, else an embedded one]")
@@ -137,7 +141,11 @@ def validate(number: int, repository: Path, **options: Any) -> None:  # noqa: AN
 @main.command()
 @click.argument("number", type=click.IntRange(min=1))
 @click.argument("instructions", default="")
-@click.option("--agent", type=click.Choice(["patch", "command"]), help="Who edits the files.  [default: patch]")
+@click.option(
+    "--agent",
+    type=click.Choice(["claude", "command", "patch"]),
+    help="Who edits the files.  [default: as .github/mason.yml says, else claude where its key is set, else patch]",
+)
 @click.option("--agent-command", metavar="COMMAND", help="The program of --agent command; it gets the prompt on stdin.")
 @click.option("--model", help="The agent's model, by its provider's name.")
 @_pull_request_options

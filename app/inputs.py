@@ -73,6 +73,7 @@ class Inputs(BaseModel):
     supabase_url: str | None = None
     supabase_key: SecretStr | None = None
     anthropic_api_key: SecretStr | None = None
+    openai_api_key: SecretStr | None = None
     generate_prd: Switch = False
     sign_commits: Switch = False
     draft: Switch = False
@@ -80,7 +81,7 @@ class Inputs(BaseModel):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        given = (self.github_token, self.supabase_key, self.anthropic_api_key)
+        given = (self.github_token, self.supabase_key, self.anthropic_api_key, self.openai_api_key)
         return tuple(secret.get_secret_value() for secret in given if secret)
 
     @property

@@ -22,6 +22,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.config_file import CONFIG_NAME, ConfigFile, read_config_file, top_level
 from app.errors import UsageError
 
+_ADDRESS = r"^https?://[^\s?#]+$"
+
 ROOT_STATE = Path("/var/lib/mason")
 
 
@@ -31,8 +33,9 @@ class Settings(BaseSettings):
     ``dsn`` names the backlog's Postgres; without it ``supabase_url`` and ``supabase_key`` name a project, without both
     the embedded server is used. ``database_password``, ``access_token`` and ``webhook_secret`` are for `mason migrate`
     alone. ``github_token``, or ``github_app_id`` and ``github_app_key`` (a PEM), let Mason open pull requests; the two
-    addresses are an Enterprise server's. ``users`` are the ids that commands run as, see `user_ids`. ``container`` is
-    set in the image, which cannot update itself.
+    addresses are an Enterprise server's. The model keys stay with Mason, whose proxy adds them to what an agent asks of
+    the APIs at the two base addresses; ``claude`` is the program of that agent. ``users`` are the ids that commands run
+    as, see `user_ids`. ``container`` is set in the image, which cannot update itself.
 
     Of the web app: ``app_url`` is where the world reaches it, ``database_url`` (``DATABASE_URL``) its own database.
     ``github_webhook_secret`` and ``webhook_secret`` (Supabase's) may name several, separated by commas or blanks.
@@ -57,12 +60,16 @@ class Settings(BaseSettings):
     github_api_url: str = "https://api.github.com"
     github_server_url: str = "https://github.com"
     anthropic_api_key: SecretStr | None = None
+    openai_api_key: SecretStr | None = None
+    anthropic_base_url: str = Field("https://api.anthropic.com", pattern=_ADDRESS)
+    openai_base_url: str = Field("https://api.openai.com/v1", pattern=_ADDRESS)
+    claude: str | None = None
     version_url: str | None = None
     container: bool = False
     postgres_bin: Path | None = None
     state_dir: Path | None = None
     runs_dir: Path | None = None
-    agent: str = "patch"
+    agent: str | None = None
     agent_command: str | None = None
     pass_env: str = ""
     users: str | None = None
@@ -88,8 +95,8 @@ class Settings(BaseSettings):
         """Every value that must never be shown: the DSN, its password by itself, keys, tokens and other passwords."""
         named = (
             *(self.supabase_key, self.database_password, self.access_token, self.webhook_secret),
-            *(self.github_token, self.github_app_key, self.anthropic_api_key, self.github_webhook_secret),
-            self.metrics_token,
+            *(self.github_token, self.github_app_key, self.anthropic_api_key, self.openai_api_key),
+            *(self.github_webhook_secret, self.metrics_token),
         )
         found = [secret.get_secret_value() for secret in named if secret]
         found += [*secret_list(self.github_webhook_secret), *secret_list(self.webhook_secret)]

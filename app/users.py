@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import shutil
 from functools import cache
@@ -45,6 +47,14 @@ def _setpriv() -> str:
     if found := shutil.which("setpriv", path=_PROGRAMS):
         return found
     raise UsageError("Commands cannot run as another user, for there is no setpriv here: install util-linux")
+
+
+def hide_memory() -> None:
+    """Keep this process's memory and environment from others of its own user (Linux; commands run as that when Mason
+    is not root). What we start is not concerned: the kernel lifts this when a program is executed.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
 
 
 def give(path: Path, user: int | None) -> None:

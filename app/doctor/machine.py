@@ -68,7 +68,7 @@ def probe_toolchain(repository: Path, environ: Mapping[str, str]) -> Sequence[Fi
 
 def probe_agent(settings: Settings, environ: Mapping[str, str]) -> Sequence[Finding]:
     """The agent's program, and whether a model key is there for it. Its value is never read."""
-    name = settings.agent
+    name = settings.agent or "patch"
     try:
         command = shlex.split(settings.agent_command or "") if name == "command" else [name]
     except ValueError as problem:

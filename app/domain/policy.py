@@ -149,7 +149,7 @@ class Policy(_Strict):
     """The committed policy. A check set to null (or false) is one that the repository does not have.
 
     ``layers`` by name: see `Layer`; files in none of them may import what they like. ``frontend`` is looked at after
-    changes to ui and ux, ``backend`` is the probe command that runs after changes to api and data (seed 8.3, 8.4).
+    changes to ui and ux; ``checks.backend`` is the probe that runs after changes to api and data (seed 8.3, 8.4).
     """
 
     checks: dict[CheckKind, CheckCommand | None] = Field(default_factory=dict)
@@ -163,7 +163,6 @@ class Policy(_Strict):
     agent: AgentPolicy = AgentPolicy()
     layers: dict[str, Layer] = Field(default_factory=dict)
     frontend: FrontendPolicy | None = None
-    backend: Annotated[Command | None, BeforeValidator(_command)] = None
     protected: tuple[str, ...] = Field((), validation_alias=AliasChoices("protected", "protected-paths"))
 
     @property

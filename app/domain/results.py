@@ -19,11 +19,22 @@ class CheckKind(StrEnum):
     BUILD = "build"
     TEST = "test"
     E2E = "e2e"
+    FRONTEND = "frontend"
+    BACKEND = "backend"
     SMOKE = "smoke"
 
 
 REQUIRED_CHECKS = (CheckKind.TYPECHECK, CheckKind.LINT, CheckKind.BUILD, CheckKind.TEST)
 """The checks of the four ``validation_*`` columns, always part of the gate."""
+
+
+CHECKS_OF_DOMAIN = {
+    "ui": (CheckKind.FRONTEND,),
+    "ux": (CheckKind.FRONTEND,),
+    "api": (CheckKind.BACKEND,),
+    "data": (CheckKind.BACKEND,),
+}
+"""What is checked besides after a change of this domain (seed 8.3 and 8.4), on the commit that is to be pushed."""
 
 
 class CheckStatus(StrEnum):
@@ -165,6 +176,10 @@ class ValidatorResult:
     @property
     def proceed(self) -> bool:
         return not self.failures
+
+    def with_tier(self, result: TierResult) -> ValidatorResult:
+        """The same with this result in its tier's place."""
+        return ValidatorResult(tiers=tuple(result if tier.tier is result.tier else tier for tier in self.tiers))
 
     @property
     def failures(self) -> tuple[TierResult, ...]:

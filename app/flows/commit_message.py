@@ -17,6 +17,8 @@ _NAMES = {
     CheckKind.BUILD: "Build",
     CheckKind.TEST: "Tests",
     CheckKind.E2E: "E2E",
+    CheckKind.FRONTEND: "Pages",
+    CheckKind.BACKEND: "Backend",
 }
 _MARKS = {CheckStatus.PASS: "✅ Pass", CheckStatus.SKIPPED: "⏭️ Skipped"}
 

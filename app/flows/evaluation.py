@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.domain import events as ev
-from app.domain.results import CheckKind, CheckResult, CheckStatus, GateResult
+from app.domain.results import CHECKS_OF_DOMAIN, CheckKind, CheckResult, CheckStatus, GateResult
 from app.flows.base_gate import rewritten
 from app.flows.commit_message import commit_message
 from app.flows.work import Evaluation, ItemWork
 from app.gate.diagnostics import without_new_warnings
-from app.ports.workspace import Tree
-from app.validator import validate
+from app.gate.pages import SCREENSHOTS
+from app.ports.workspace import Change, Tree
+from app.prompts import routing
+from app.validator import Subject, validate
 
 Install = Callable[[ItemWork, Tree], CheckResult | None]
 
@@ -26,28 +28,44 @@ def evaluate(work: ItemWork, tree: Tree) -> Evaluation:
     """
     workspace, snapshot = work.ports.workspace, tree.snapshot()
     changes = workspace.changes(work.begin, snapshot)
-    validator = validate(changes, work.context, work.run.policy)
+    validator = validate(subject_of(work, changes, snapshot))
     work.report(ev.Validated(claim=work.claim, result=validator))
     work.evaluation = Evaluation(tree=snapshot, validator=validator)
     if validator.proceed:
-        gate = gate_in(work, tree, snapshot, install_in_work_tree)
+        gate = gate_in(work, tree, snapshot, install_in_work_tree, work.run.kinds)
         tree.restore(snapshot)
         work.evaluation = Evaluation(tree=snapshot, validator=validator, gate=gate)
         if gate.passed:
-            message = commit_message(work.item, gate, work.ports.agent.name, asked=work.subject)
+            message = commit_message(work.item, gate, work.run.agent.name, asked=work.subject)
             commit = workspace.commit(snapshot, work.begin, message, datetime.now(UTC))
             gate = final_gate(work, commit)
             work.evaluation = Evaluation(tree=snapshot, validator=validator, gate=gate, commit=commit)
     return work.evaluation
 
 
+def subject_of(work: ItemWork, changes: Sequence[Change], state: str) -> Subject:
+    """What the validator judges: the item's change up to this git tree or commit."""
+    files = work.ports.workspace.files
+    return Subject(
+        changes=changes,
+        context=work.context,
+        policy=work.run.policy,
+        domain=routing.domain_of(work.item.type),
+        before=files(work.begin),
+        after=files(state),
+    )
+
+
 def final_gate(work: ItemWork, commit: str) -> GateResult:
-    """The evidence: every check on a clean checkout of the commit, from a pristine install.
+    """The evidence: every check on a clean checkout of the commit, from a pristine install, and those of its domain.
 
     The smoke test, where asked for, runs in the same checkout and blocks nothing.
     """
+    domain = routing.domain_of(work.item.type)
+    kinds = work.run.kinds + CHECKS_OF_DOMAIN.get(domain, ())
     with work.ports.workspace.tree(f"final-{work.item.id}", commit, branch=work.branch) as tree:
-        gate = gate_in(work, tree, commit, prepare)
+        gate = gate_in(work, tree, commit, prepare, kinds)
+        work.pictures = keep_screenshots(work, tree)
         gate = void_if_rewritten(work, gate, rewritten(work.ports.workspace, tree, commit))
         if not (gate.passed and work.run.options.smoke_test):
             return gate
@@ -72,12 +90,20 @@ def void_if_rewritten(work: ItemWork, gate: GateResult, files: frozenset[str]) -
     return replace(gate, checks=checks, rewritten=files)
 
 
-def gate_in(work: ItemWork, tree: Tree, state: str, install: Install) -> GateResult:
-    """Install what the state needs, then every check of the gate. A failed install is a failed gate."""
+def keep_screenshots(work: ItemWork, tree: Tree) -> str:
+    """Keep what the pages looked like beside the run's other artifacts; where, in a sentence for the pull request."""
+    if not (kept := work.ports.workspace.keep_images(work.branch.removeprefix("mason/"), tree.path / SCREENSHOTS)):
+        return ""
+    where = work.ports.artifacts_page or kept[0].rpartition("/")[0]
+    return f"{len(kept)} screenshots of the pages are kept: {where}"
+
+
+def gate_in(work: ItemWork, tree: Tree, state: str, install: Install, kinds: Sequence[CheckKind]) -> GateResult:
+    """Install what the state needs, then every check of these kinds. A failed install is a failed gate."""
     if failure := install(work, tree):
         work.report(ev.CheckFinished(claim=work.claim, result=failure))
         return GateResult(checks=(failure,), tree=state, seconds=failure.seconds)
-    return run_checks(work, tree.path, state, work.run.kinds)
+    return run_checks(work, tree.path, state, kinds)
 
 
 def install_in_work_tree(work: ItemWork, tree: Tree) -> CheckResult | None:

@@ -13,6 +13,9 @@ from app.ports.agent import Role
 from app.ports.workspace import Tree
 from app.prompts import answers, render
 
+CHANGED_KEPT = 6_000
+"""Characters of an iteration's diff that the next one is shown."""
+
 
 def fix_loop(work: ItemWork, tree: Tree) -> None:
     """Fix what the last evaluation found until one passes. Raises Settled (rejected) with the reason when none does.
@@ -33,6 +36,7 @@ def fix_loop(work: ItemWork, tree: Tree) -> None:
             number=number,
             failed_before=before.failed,
             tried=tried,
+            changed=what_changed(work, before, after),
             gate=after.gate,
             validator=after.validator,
             passed=after.passed,
@@ -45,6 +49,11 @@ def fix_loop(work: ItemWork, tree: Tree) -> None:
     if not last.passed:
         failed = ", ".join(last.failed)
         raise work.settled(Verdict.REJECTED, f"Validation failed after {limit} fix iterations: {failed}")
+
+
+def what_changed(work: ItemWork, before: Evaluation, after: Evaluation) -> str:
+    """The iteration's own diff, for the one that comes after it."""
+    return work.ports.workspace.diff(before.tree, after.tree, limit=CHANGED_KEPT)
 
 
 def current(work: ItemWork) -> Evaluation:

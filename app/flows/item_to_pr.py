@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.domain import events as ev
+from app.domain.items import Item
 from app.domain.plans import Plan
 from app.domain.results import Outcome, Verdict
 from app.errors import BadRepository, ForgeRefused, GitFailed, MergeConflict
 from app.flows.base_gate import base_failure
-from app.flows.evaluation import evaluate, final_gate, install_in_work_tree
+from app.flows.evaluation import evaluate, final_gate, install_in_work_tree, subject_of
 from app.flows.fix_loop import fix_loop
 from app.flows.waves import run_waves
 from app.flows.work import Evaluation, ItemWork, NoAnswer, Settled, ask_agent
@@ -72,7 +73,7 @@ def finish_earlier_attempt(work: ItemWork, commit: str) -> Outcome:
     """The commit is on its branch, so its final gate passed; the evidence died with its runner and is made again."""
     work.note(f"Branch {work.branch} already carries this approval's work; finishing what was left open")
     work.context = read_context(work.item)
-    validator = validate(work.ports.workspace.changes(work.begin, commit), work.context, work.run.policy)
+    validator = validate(subject_of(work, work.ports.workspace.changes(work.begin, commit), commit))
     gate = final_gate(work, commit)
     work.evaluation = Evaluation(tree=commit, validator=validator, gate=gate, commit=commit)
     if not work.evaluation.passed:
@@ -92,8 +93,16 @@ def check_prd(work: ItemWork, tree: Tree) -> None:
 
 
 def write_prd(work: ItemWork, tree: Tree) -> None:
-    """Have the agent write a PRD and store it before it is used; the approval's digest follows."""
-    answer = ask_agent(work, tree, Role.WRITE_PRD, render.write_prd(work.item), answers.WrittenPrd, answers.parse_prd)
+    """Have the agent write a PRD, parse it back, and store it before it is used; the approval's digest follows."""
+    answer = ask_agent(
+        work,
+        tree,
+        Role.WRITE_PRD,
+        lambda _: render.write_prd(work.item),
+        answers.WrittenPrd,
+        answers.parse_prd,
+        lambda prd: problem_with_prd(replace(work.item, prd=prd)),
+    )
     if isinstance(answer, NoAnswer):
         raise work.settled(Verdict.DEFERRED, f"The item has no PRD and none could be written: {answer.reason}")
     if not work.ports.backlog.store_prd(work.claim, answer):
@@ -103,12 +112,28 @@ def write_prd(work: ItemWork, tree: Tree) -> None:
     work.report(ev.PrdGenerated(claim=work.claim))
 
 
+def problem_with_prd(item: Item) -> str:
+    """What keeps a PRD that an agent wrote from being worked by, in a sentence; empty when it can be."""
+    plan = make_plan(item.prd or "", frontend=routing.domain_of(item.type) in ("ui", "ux"))
+    if plan.is_default:
+        return "it has no wave with a table of tasks"
+    if plan.warnings:
+        return "; ".join(plan.warnings[:5])
+    return "" if read_context(item).files else "it names no file that is to be changed"
+
+
 def re_evaluate(work: ItemWork, tree: Tree) -> None:
     """Items whose evidence is inconclusive are looked at again before they cost anything (seed, step 2.5)."""
     if work.item.evidence_status != "inconclusive":
         return
-    prompt = render.re_evaluate(work.item)
-    answer = ask_agent(work, tree, Role.RE_EVALUATE, prompt, answers.ReEvaluation, answers.parse_re_evaluation)
+    answer = ask_agent(
+        work,
+        tree,
+        Role.RE_EVALUATE,
+        lambda _: render.re_evaluate(work.item),
+        answers.ReEvaluation,
+        answers.parse_re_evaluation,
+    )
     # No usable answer: the safe choice is not to spend anything.
     verdict, reason = ("SKIP", answer.reason) if isinstance(answer, NoAnswer) else (answer.decision, answer.reason)
     work.report(ev.Reevaluated(claim=work.claim, title=work.item.title, verdict=verdict, reason=reason))
@@ -125,8 +150,14 @@ def route(work: ItemWork) -> None:
 def verify(work: ItemWork, tree: Tree) -> None:
     """Is the problem still there? No usable answer counts as PROCEED: the gate decides anyway."""
     work.reach(5, ev.Phase.SITE_REVIEW, "Verifying that the problem still exists")
-    prompt = render.verify(work.briefing)
-    answer = ask_agent(work, tree, Role.VERIFY, prompt, answers.Verification, answers.parse_verification)
+    answer = ask_agent(
+        work,
+        tree,
+        Role.VERIFY,
+        lambda _: render.verify(work.briefing),
+        answers.Verification,
+        answers.parse_verification,
+    )
     if isinstance(answer, NoAnswer):
         work.note(f"Verification gave no verdict, going on: {answer.reason}", ev.Level.WARN)
     elif answer.decision == "SKIP":
@@ -206,7 +237,7 @@ def publish_commit(work: ItemWork, outcome: Outcome) -> Outcome:
             context=work.context,
             changes=tuple(work.ports.workspace.changes(work.begin, outcome.commit or work.begin)),
             policy=policy.model_copy(update={"draft": policy.draft or work.run.options.draft}),
-            note=work.remark,
+            note=" ".join(said for said in (work.remark, work.pictures) if said),
         )
     )
     pull = published.pull_request

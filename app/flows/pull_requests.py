@@ -118,6 +118,7 @@ def pull_request_work(ports: Ports, options: RunOptions, pull: PullRequest, item
         options=options,
         base=base,
         policy=policy,
+        agent=ports.make_agent(policy.agent),
         gate=ports.make_gate(toolchain, policy),
         kinds=gate_kinds(policy, options),
         base_gates={},

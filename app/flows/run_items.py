@@ -19,6 +19,7 @@ from app.flows.heartbeat import INTERVAL, Leases
 from app.flows.item_to_pr import item_to_pr
 from app.flows.selection import Selection, gate_kinds, select_items
 from app.flows.work import ItemWork, Ports, RunContext, RunOptions, Settled
+from app.ports.agent import Agent
 from app.ports.backlog import Claimed
 from app.process import Stop
 
@@ -40,12 +41,13 @@ def run_items(ports: Ports, options: RunOptions, stop: Stop, *, heartbeat: float
     selection = select_items(ports, options, planned)
     if not selection.items:
         return RunResult(run_id=planned.id if planned else None, base=selection.base)
+    agent = ports.make_agent(selection.policy.agent)
     run = planned or open_run(ports, selection)
     leases = Leases(ports.backlog)
     stop.heeded = True
     try:
         with leases.renewed(heartbeat):
-            works = claim_items(ports, options, run, selection, leases, stop)
+            works = claim_items(ports, options, run, selection, agent, leases, stop)
             settled = work_side_by_side(works, options.max_parallel, leases, stop)
     except UsageError:  # its items were given back
         close_run(ports, run, RunResult(run_id=run.id, base=selection.base, cancelled=True))
@@ -97,7 +99,7 @@ def take_back_lost_items(ports: Ports) -> None:
 
 
 def claim_items(
-    ports: Ports, options: RunOptions, run: Run, selection: Selection, leases: Leases, stop: Stop
+    ports: Ports, options: RunOptions, run: Run, selection: Selection, agent: Agent, leases: Leases, stop: Stop
 ) -> list[ItemWork]:
     """Claim every item of the run, then judge the base once for all of them."""
     claimed: list[tuple[Claimed, str, Stop]] = []
@@ -110,7 +112,7 @@ def claim_items(
             claimed.append((taken, branch, Stop(stop)))
             leases.hold(taken.claim, claimed[-1][2])
         ports.reporter.report(ev.RunStarted(run=run, items=tuple(taken.item for taken, _, _ in claimed)))
-        context = run_context(ports, options, run, selection, [taken for taken, _, _ in claimed], stop)
+        context = run_context(ports, options, run, selection, agent, [taken for taken, _, _ in claimed], stop)
     except BaseException:  # raised again: what was claimed is given back first, whatever ended it
         for taken, _, _ in claimed:
             ports.backlog.settle(taken.claim, Outcome(verdict=Verdict.RELEASED, reason="The run could not begin"))
@@ -138,7 +140,13 @@ def take(ports: Ports, item: Item, run: Run, branch: str) -> Claimed | None:
 
 
 def run_context(
-    ports: Ports, options: RunOptions, run: Run, selection: Selection, claimed: Sequence[Claimed], stop: Stop
+    ports: Ports,
+    options: RunOptions,
+    run: Run,
+    selection: Selection,
+    agent: Agent,
+    claimed: Sequence[Claimed],
+    stop: Stop,
 ) -> RunContext:
     """What the items share; the base's gate runs here, while every item shows that the run has begun."""
     for taken in claimed:
@@ -157,6 +165,7 @@ def run_context(
         options=options,
         base=selection.base,
         policy=selection.policy,
+        agent=agent,
         gate=gate,
         kinds=kinds,
         base_gates={selection.base.commit: base_gate},

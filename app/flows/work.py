@@ -15,13 +15,14 @@ from app.domain import events as ev
 from app.domain.claims import Claim
 from app.domain.items import Item
 from app.domain.plans import PrdContext
-from app.domain.policy import POLICY_PATH, Policy
-from app.domain.results import CheckKind, GateResult, Iteration, Outcome, Usage, ValidatorResult, Verdict
+from app.domain.policy import POLICY_PATH, AgentPolicy, Policy
+from app.domain.results import CheckKind, GateResult, Iteration, Outcome, TierResult, Usage, ValidatorResult, Verdict
 from app.domain.runs import Base
+from app.errors import Unreachable
 from app.flows.base_gate import check_base
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
-from app.ports.agent import Agent, AgentRequest, AgentResult, Role
+from app.ports.agent import Agent, AgentRequest, AgentResult, Failure, Role
 from app.ports.backlog import Backlog
 from app.ports.forge import Forge
 from app.ports.reporter import Reporter
@@ -37,17 +38,23 @@ LOST = "lost"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ports:
-    """The outside, as the wiring chose it. ``ask`` puts a yes/no question to a person; None when headless."""
+    """The outside, as the wiring chose it. ``ask`` puts a yes/no question to a person; None when headless.
+    ``artifacts_page`` is where people find what a job keeps; empty where it is a directory of this machine.
+
+    ``make_agent`` gives the agent that the base's policy names, unless this run was told otherwise; it raises
+    UsageError when there is no such agent.
+    """
 
     backlog: Backlog
     forge: Forge
     workspace: Workspace
-    agent: Agent
+    make_agent: Callable[[AgentPolicy], Agent]
     reporter: Reporter
     make_gate: Callable[[Toolchain, Policy], Gate]
     claimed_by: str
     is_dead: Callable[[str], bool]
     ask: Callable[[str], bool] | None = None
+    artifacts_page: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +92,7 @@ class RunContext:
     options: RunOptions
     base: Base
     policy: Policy
+    agent: Agent
     gate: Gate
     kinds: tuple[CheckKind, ...]
     base_gates: dict[str, GateResult]
@@ -150,10 +158,11 @@ class Settled(Exception):
 class ItemWork:
     """One item on its way. The fields from ``instructions`` on are filled in as the story goes.
 
+    ``patterns`` is what the reviewing agent said last. ``session`` is the agent's that fixes.
     ``base`` is the commit that the work is meant for, and ``base_gate`` how it does by itself: the run's, until it
     moves. ``begin`` is the commit that the work starts from, ``installed`` the key of what the install step last made
     in the item's tree, ``evaluation`` the newest one, ``remark`` a sentence for the reader of the pull request,
-    ``subject`` what a person asked for on one that is there already.
+    ``pictures`` another, about screenshots, ``subject`` what a person asked for on one that is there already.
     """
 
     run: RunContext
@@ -170,7 +179,9 @@ class ItemWork:
     begin: str = ""
     installed: str = ""
     evaluation: Evaluation | None = None
+    patterns: TierResult | None = None
     remark: str = ""
+    pictures: str = ""
     subject: str = ""
     usage: Usage = field(default_factory=Usage)
     iterations: tuple[Iteration, ...] = ()
@@ -239,12 +250,10 @@ def call_agent(
 
     ``item`` is what the agent is told it works on, where that is not the item as it stands.
 
-    Raises Settled when the run stops or the item's budget is spent.
+    Raises Settled when the run stops or money is spent, Unreachable when the model's API is away: the item goes back.
     """
     limits = work.run.policy.limits
-    left = None if limits.max_cost_usd is None else limits.max_cost_usd - work.usage.cost_usd
-    if left is not None and left <= 0:
-        raise work.settled(Verdict.REJECTED, f"The budget of ${limits.max_cost_usd:.2f} for this item is spent")
+    check_budget(work)
     work.check_stop()
     request = AgentRequest(
         role=role,
@@ -253,21 +262,34 @@ def call_agent(
         worktree=path,
         time_limit=limits.agent_timeout,
         schema=schema,
-        budget_usd=left,
+        budget_usd=limits.max_cost_usd,
         task_id=task_id,
         iteration=iteration,
         session=work.session if role is Role.FIX else None,
     )
-    result = work.ports.agent.run(
+    result = work.run.agent.run(
         request,
         work.stop,
         lambda message, file="": work.report(ev.AgentActivity(claim=work.claim, message=message, file=file)),
     )
     with work.lock:
         work.usage += result.usage
-        work.session = result.session or work.session
+        work.session = (result.session or work.session) if role is Role.FIX else work.session
     work.check_stop()
+    match result.failure if result.error else None:
+        case Failure.UNAVAILABLE:
+            raise Unreachable(result.error)
+        case Failure.BUDGET:
+            check_budget(work)
+            raise work.settled(Verdict.RELEASED, result.error)  # the run's money is spent, not the item's
     return result
+
+
+def check_budget(work: ItemWork) -> None:
+    """Raises Settled when the item has cost what it may cost."""
+    limit = work.run.policy.limits.max_cost_usd
+    if limit is not None and work.usage.cost_usd >= limit:
+        raise work.settled(Verdict.REJECTED, f"The budget of ${limit:.2f} for this item is spent")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -281,22 +303,26 @@ def ask_agent(
     work: ItemWork,
     tree: Tree,
     role: Role,
-    prompt: str,
+    prompt: Callable[[str], str],
     form: type[BaseModel],
     parse: Callable[[Mapping[str, object] | None], Answer | None],
+    problem_with: Callable[[Answer], str] = lambda _: "",
 ) -> Answer | NoAnswer:
     """Put a question to the agent; a malformed answer is asked for once more.
 
-    Whatever the agent did to the tree is undone.
+    ``prompt`` is given what was wrong with the first answer, ``problem_with`` says what is wrong with one that fits
+    its form. Whatever the agent did to the tree is undone.
     """
     before = tree.snapshot()
     problem = ""
     for _ in range(2):
-        result = call_agent(work, tree.path, role, prompt, schema=answers.schema(form))
+        result = call_agent(work, tree.path, role, prompt(problem), schema=answers.schema(form))
         undo_changes(work, tree, before, role)
-        if (answer := parse(result.answer)) is not None and not result.error:
+        answer = None if result.error else parse(result.answer)
+        if answer is None:
+            problem = result.error or "the answer did not fit the form that was asked for"
+        elif not (problem := problem_with(answer)):
             return answer
-        problem = result.error or "the answer did not fit the form that was asked for"
     return NoAnswer(reason=problem)
 
 

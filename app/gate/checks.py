@@ -28,6 +28,12 @@ OUTPUT_KEPT = 60_000
 
 _TICK = 0.02
 
+_NO_SUCH_CHECK = "the repository has no such check"
+_WHY_SKIPPED = {
+    CheckKind.FRONTEND: "not configured: .github/mason.yml names no frontend",
+    CheckKind.BACKEND: "not configured: .github/mason.yml has no checks.backend",
+}
+
 
 class Gate:
     """Runs one toolchain's commands in trees.
@@ -43,6 +49,7 @@ class Gate:
         self._environ = dict(environ)
         self._path = environ.get("PATH", os.defpath)
         self._slots = threading.Semaphore(max(slots, 1))
+        self._serving = threading.Lock()
         self._scratch = scratch
         self._cache = InstallCache(toolchain.install, installs, environ) if toolchain.install else None
 
@@ -86,7 +93,7 @@ class Gate:
             result = (
                 self._check(check, tree, home, stop, on_started)
                 if check
-                else CheckResult(kind=kind, status=CheckStatus.SKIPPED, reason="the repository has no such check")
+                else CheckResult(kind=kind, status=CheckStatus.SKIPPED, reason=_WHY_SKIPPED.get(kind, _NO_SUCH_CHECK))
             )
             on_finished(result)
             return result
@@ -118,7 +125,7 @@ class Gate:
     def _check(
         self, check: Check, tree: Path, home: Path, stop: Stop, on_started: Callable[[CheckKind], None]
     ) -> CheckResult:
-        with self._slot(stop) as free:
+        with self._serving if check.alone else contextlib.nullcontext(), self._slot(stop) as free:
             if not free:
                 return _stopped(check.kind, check.command)
             on_started(check.kind)

@@ -17,12 +17,16 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One check: its command, time limit in seconds, and the command that repairs what it can by itself."""
+    """One check: its command, time limit in seconds, and the command that repairs what it can by itself.
+
+    ``alone``: never beside another such check, because it serves on a fixed port.
+    """
 
     kind: CheckKind
     command: Words
     timeout: float = CHECK_TIMEOUT
     autofix: Words | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

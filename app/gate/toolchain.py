@@ -11,6 +11,7 @@ from app.domain.policy import POLICY_PATH, Command, Install, Policy
 from app.domain.results import CheckKind
 from app.errors import NoChecks, UsageError
 from app.gate import go, javascript, make, python, rust
+from app.gate.pages import pages_check
 from app.gate.repository import Read, Repository
 from app.gate.steps import Check, InstallStep, Toolchain, Words, shell
 
@@ -54,13 +55,16 @@ def detect(paths: Sequence[str], read: Read, policy: Policy) -> Toolchain:
     by_kind = {check.kind: check for check in _joined_checks([check for *_, checks in found for check in checks])}
     if SMOKE_SPEC in paths:
         by_kind[CheckKind.SMOKE] = Check(kind=CheckKind.SMOKE, command=("npx", "playwright", "test", SMOKE_SPEC))
+    if policy.frontend:
+        by_kind[CheckKind.FRONTEND] = pages_check(policy.frontend)
     for kind, command in policy.all_checks.items():
         by_kind.pop(kind, None)
         if command:
             by_kind[kind] = _configured(kind, command)
     if policy.install:
         install = _configured_install(policy.install, install)
-    optional = {CheckKind.SMOKE} if policy.all_checks.get(CheckKind.E2E) else {CheckKind.SMOKE, CheckKind.E2E}
+    optional = {CheckKind.SMOKE, CheckKind.FRONTEND, CheckKind.BACKEND}
+    optional |= set() if policy.all_checks.get(CheckKind.E2E) else {CheckKind.E2E}
     if not by_kind.keys() - optional:
         raise NoChecks(NO_CHECKS)
     return Toolchain(
@@ -124,6 +128,7 @@ def _configured(kind: CheckKind, command: Command) -> Check:
         command=shell(command.run),
         timeout=command.timeout,
         autofix=shell(command.fix) if command.fix else None,
+        alone=kind in (CheckKind.FRONTEND, CheckKind.BACKEND),
     )
 
 

@@ -19,6 +19,7 @@ class Role(StrEnum):
     VERIFY = "verify"
     IMPLEMENT = "implement"
     REVIEW = "review"
+    PATTERNS = "pattern-review"
     FIX = "fix"
     WRITE_PRD = "write-prd"
 
@@ -36,7 +37,7 @@ class Failure(StrEnum):
     """The item's or the run's money is spent."""
 
 
-READ_ONLY_ROLES = frozenset({Role.EXPLORE, Role.RE_EVALUATE, Role.VERIFY, Role.REVIEW, Role.WRITE_PRD})
+READ_ONLY_ROLES = frozenset({Role.EXPLORE, Role.RE_EVALUATE, Role.VERIFY, Role.REVIEW, Role.PATTERNS, Role.WRITE_PRD})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

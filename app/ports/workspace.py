@@ -165,6 +165,12 @@ class Workspace(Protocol):
         Returns where, for people.
         """
 
+    def keep_images(self, item_slug: str, directory: Path) -> list[str]:
+        """Keep the PNG files of a directory that a command wrote, outside the run's directory. Returns where each is.
+
+        What is no PNG, a link, or larger than 10 MB is left out, and what comes after the hundredth.
+        """
+
     def fetch_pull_request(self, number: int) -> str:
         """Fetch the head of a pull request, a fork's included; its commit. Raises GitFailed."""
 

@@ -27,6 +27,8 @@ NAMES: dict[CheckKind, str] = {
     CheckKind.BUILD: "mason / build",
     CheckKind.TEST: "mason / tests",
     CheckKind.E2E: "mason / e2e",
+    CheckKind.FRONTEND: "mason / pages",
+    CheckKind.BACKEND: "mason / backend",
     CheckKind.SMOKE: "mason / smoke",
 }
 TITLES: dict[CheckKind, str] = {
@@ -35,6 +37,8 @@ TITLES: dict[CheckKind, str] = {
     CheckKind.BUILD: "Build",
     CheckKind.TEST: "Tests",
     CheckKind.E2E: "E2E tests",
+    CheckKind.FRONTEND: "Pages",
+    CheckKind.BACKEND: "Backend probe",
     CheckKind.SMOKE: "Smoke test",
 }
 """What people call a check, in whatever language the repository is."""
@@ -69,13 +73,13 @@ def head_check_runs(
     *,
     stopped: str = "",
 ) -> list[CheckRun]:
-    """The completed check runs of one commit: validator, the four checks, and e2e and smoke where the gate had them.
+    """The completed check runs of one commit: validator, the four checks, and others where the gate had them.
 
     ``stopped`` is the sentence of a policy that kept checks from running (a fork, say): what did not run is neutral
     then, as it is when an earlier step failed. Texts from outside are escaped here; secrets leave them before.
     """
     kinds = REQUIRED_CHECKS + tuple(
-        kind for kind in (CheckKind.E2E, CheckKind.SMOKE) if gate and any(c.kind is kind for c in gate.checks)
+        kind for kind in CheckKind if kind not in REQUIRED_CHECKS and gate and any(c.kind is kind for c in gate.checks)
     )
     checks = [_validator(commit, subject, validator, stopped)]
     return checks + [_check(kind, commit, subject, gate, validator, stopped) for kind in kinds]

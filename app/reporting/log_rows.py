@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from app.domain import events as ev
 from app.domain.events import Level, Phase, TaskStatus
 from app.domain.items import Item
-from app.domain.results import CheckKind, CheckResult, CheckStatus, Iteration, Outcome, Severity, Verdict
+from app.domain.results import (
+    REQUIRED_CHECKS,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Iteration,
+    Outcome,
+    Severity,
+    Verdict,
+)
 
 CHECK_NAME: dict[CheckKind, str] = {
     CheckKind.TYPECHECK: "typescript",
@@ -16,6 +25,8 @@ CHECK_NAME: dict[CheckKind, str] = {
     CheckKind.BUILD: "build",
     CheckKind.TEST: "tests",
     CheckKind.E2E: "e2e",
+    CheckKind.FRONTEND: "frontend",
+    CheckKind.BACKEND: "backend",
     CheckKind.SMOKE: "smoke_test",
 }
 """What machines call a check (contracts §3), in whatever language it is."""
@@ -26,6 +37,8 @@ CHECK_TITLE: dict[CheckKind, str] = {
     CheckKind.BUILD: "Build",
     CheckKind.TEST: "Unit Tests",
     CheckKind.E2E: "E2E Tests",
+    CheckKind.FRONTEND: "Pages",
+    CheckKind.BACKEND: "Backend Probe",
     CheckKind.SMOKE: "Smoke Test",
 }
 """What the seed's tables call it."""
@@ -36,6 +49,8 @@ _SUBJECT = {
     CheckKind.BUILD: "Build check",
     CheckKind.TEST: "Tests",
     CheckKind.E2E: "E2E tests",
+    CheckKind.FRONTEND: "Pages",
+    CheckKind.BACKEND: "Backend probe",
     CheckKind.SMOKE: "Smoke test",
 }
 _PASSED = {
@@ -44,6 +59,8 @@ _PASSED = {
     CheckKind.BUILD: "Build completed successfully",
     CheckKind.TEST: "All tests passed",
     CheckKind.E2E: "E2E tests passed",
+    CheckKind.FRONTEND: "All pages opened without an error",
+    CheckKind.BACKEND: "Backend probe passed",
     CheckKind.SMOKE: "Smoke test passed",
 }
 _ERROR_NOUN = {CheckKind.TYPECHECK: "type errors", CheckKind.LINT: "lint errors", CheckKind.BUILD: "build errors"}
@@ -198,7 +215,8 @@ def _iteration(iteration: Iteration) -> LogText:
     if iteration.passed:
         return LogText(message="All validations passed", metadata={"iteration": iteration.number, "status": "pass"})
     failed = {check.kind for check in iteration.gate.failures} if iteration.gate else set()
-    flags = {f"{CHECK_NAME[kind]}_failed": kind in failed for kind in CheckKind if kind is not CheckKind.SMOKE}
+    always = (*REQUIRED_CHECKS, CheckKind.E2E)
+    flags = {f"{CHECK_NAME[kind]}_failed": kind in failed for kind in CheckKind if kind in always or kind in failed}
     tiers = [tier.tier.value for tier in iteration.validator.failures] if iteration.validator else []
     metadata = {"iteration": iteration.number, **flags, "tiers_failed": tiers, "tried": iteration.tried}
     return LogText(message="Validation still fails after the fix attempt", level=Level.WARN, metadata=metadata)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from app.domain import events as ev
-from app.domain.results import Verdict
+from app.domain.results import CheckKind, Verdict
 from app.reporting.log_rows import CHECK_NAME
 from app.reporting.summary import executed
 
@@ -47,7 +47,7 @@ def status(event: ev.Event) -> Mapping[str, object] | None:
         case ev.ItemStarted(item=item):
             progress = f"{event.position}/{event.total}"
             return {"phase": "executing", "item_id": str(item.id), "item_title": item.title, "progress": progress}
-        case ev.CheckStarted():
+        case ev.CheckStarted(kind=kind) if kind not in (CheckKind.FRONTEND, CheckKind.BACKEND):  # the seed has no name
             return {"phase": "validating", "item_id": str(event.claim.item_id), "check": CHECK_NAME[event.kind]}
         case ev.ItemSettled(outcome=outcome) if outcome.verdict not in _NO_ERROR:
             message = outcome.reason or outcome.verdict.value

@@ -18,7 +18,7 @@ from app.domain.runs import Base, ItemResult, RunResult
 from app.reporting import text
 from app.reporting.log_rows import CHECK_TITLE
 
-_TABLE = (CheckKind.TYPECHECK, CheckKind.LINT, CheckKind.BUILD, CheckKind.TEST, CheckKind.E2E, CheckKind.SMOKE)
+_TABLE = tuple(CheckKind)
 _ALWAYS = _TABLE[:4]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,16 +14,13 @@ from uuid import uuid4
 import click
 
 from app import living, process
-from app.agents.adapters import ADAPTERS, AgentOptions
 from app.backlog.none import no_backlog
 from app.domain.claims import Claimant
 from app.domain.policy import Policy
-from app.errors import UsageError
 from app.flows.work import Ports
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
 from app.log import Redactor, printable, set_up_logging
-from app.ports.agent import Agent
 from app.ports.reporter import Reporter
 from app.removal import remove_leftovers
 from app.reporting.actions import ActionsLog
@@ -36,6 +32,7 @@ from app.reporting.spool import Spool
 from app.reporting.status_lines import StatusLines
 from app.reporting.store import StoreReporter
 from app.settings import ROOT_STATE, Settings, environment, runs_dir, state_dir, user_ids
+from app.wiring.agents import agent_maker
 from app.wiring.databases import keep_out_of_git, open_backlog, spool_directory
 from app.wiring.github import chosen_forge, github_tokens, open_workspace
 from app.wiring.requests import RunRequest, Surface
@@ -84,7 +81,7 @@ def runner(
             backlog=backlog,
             forge=forge,
             workspace=workspace,
-            agent=chosen_agent(settings, request, environ, scratch),
+            make_agent=agent_maker(settings, request, environ, scratch),
             reporter=reporter,
             make_gate=lambda toolchain, policy: make_gate(toolchain, policy, run_directory, state, environ),
             claimed_by=str(surface.claimant if surface else this_process()),
@@ -92,6 +89,7 @@ def runner(
             ask=None
             if request.auto or surface or not sys.stdin.isatty()
             else lambda question: click.confirm(printable(question), err=True),
+            artifacts_page=f"{surface.job.page}#artifacts" if surface else "",
         )
 
 
@@ -109,23 +107,6 @@ def learner(redactor: Redactor, surface: Surface | None) -> Callable[[str], None
 def default_console(request: RunRequest) -> TextIO:
     """Standard output belongs to machines when they were asked for."""
     return sys.stderr if request.as_json or request.auto else sys.stdout
-
-
-def chosen_agent(settings: Settings, request: RunRequest, environ: Mapping[str, str], scratch: Path) -> Agent:
-    """The agent that was asked for; a command alone means the ``command`` adapter. ``scratch`` is its own."""
-    command = request.agent_command or settings.agent_command
-    name = request.agent or ("command" if request.agent_command else settings.agent)
-    try:
-        words = tuple(shlex.split(command or ""))
-    except ValueError as problem:
-        raise UsageError(f"--agent-command cannot be read: {problem}") from problem
-    if name not in ADAPTERS:
-        raise UsageError(f"There is no agent “{name}”; choose one of {', '.join(sorted(ADAPTERS))}")
-    key = settings.anthropic_api_key
-    given = {"ANTHROPIC_API_KEY": key.get_secret_value() if key else None, "MASON_MODEL": request.model}
-    own = {variable: value for variable, value in given.items() if value}
-    pass_env = (*settings.pass_env.split(), *own)
-    return ADAPTERS[name](AgentOptions(environ={**environ, **own}, command=words, pass_env=pass_env, scratch=scratch))
 
 
 def user_pool(settings: Settings, environ: Mapping[str, str]) -> UserPool | None:

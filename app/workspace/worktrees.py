@@ -20,6 +20,7 @@ from app.workspace import compare
 from app.workspace.files import GitFiles
 from app.workspace.git import Git
 from app.workspace.gitdir import MASON, Identity, make_git_dir, make_readable
+from app.workspace.images import keep_images
 from app.workspace.merging import Committer
 from app.workspace.push import push_branch, push_wip
 from app.workspace.remote import BASE_REFS, Remote
@@ -176,7 +177,7 @@ class GitWorkspace:
         """
         if not self.changes(start, tree):
             return ""
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", item_slug).strip(".") or "work"
+        name = _file_name(item_slug)
         self._artifacts.mkdir(parents=True, exist_ok=True)
         patch = self._artifacts / f"{name}.patch"
         compare.write_patch(self._git, start, tree, patch)
@@ -184,6 +185,10 @@ class GitWorkspace:
         commit = self._committer.commit(tree, (start,), f"Unfinished work on {name}", seconds)
         kept_ref = push_wip(self._git, self._remote or self._source, commit, WIP_REFS + name)
         return f"{patch} and {WIP_REFS}{name}" if kept_ref else str(patch)
+
+    def keep_images(self, item_slug: str, directory: Path) -> list[str]:
+        """Keep the PNG files of a directory that a command wrote. Returns where each is."""
+        return keep_images(directory, self._artifacts / _file_name(item_slug))
 
     def fetch_pull_request(self, number: int) -> str:
         """Fetch the head of a pull request, a fork's included; its commit. Raises GitFailed."""
@@ -273,6 +278,10 @@ class GitWorkspace:
             return self._tags
         base = {f"{place}/{self._base.branch}": self._base.commit for place in ("refs/heads", "refs/remotes/origin")}
         return {**base, **self._tags}
+
+
+def _file_name(item_slug: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", item_slug).strip(".") or "work"
 
 
 def _commit_object(record: str) -> CommitObject:

@@ -148,7 +148,7 @@ def timed_run(project: Project, **options: Any) -> Clocks:
         watched = replace(
             ports,
             workspace=_Timed(ports.workspace, "workspace", clocks),
-            agent=_Timed(ports.agent, "agent", clocks),
+            make_agent=lambda policy: _Timed(ports.make_agent(policy), "agent", clocks),
             backlog=_Timed(ports.backlog, "backlog", clocks),
             forge=_Timed(ports.forge, "publish", clocks),
             reporter=_Watched(ports.reporter, clocks),

@@ -277,6 +277,18 @@ ANSWERS: dict[str, Mapping[str, object] | None] = {
 }
 
 
+WRITTEN = """# Written
+
+Change `{own}`.
+
+### Wave 1: Do it
+
+| Task | Subagent | Description |
+| ---- | -------- | ----------- |
+| 1.1 | general-purpose | Write it |
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Script:
     """How the agent behaves for one item. The last move is repeated for ever.
@@ -287,7 +299,7 @@ class Script:
     moves: tuple[str, ...]
     verify: str = "go"
     evaluate: str = "execute"
-    prd: str = "# Written\n\nChange `{own}`.\n"
+    prd: str = WRITTEN
     meddles: bool = False
 
 

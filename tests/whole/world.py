@@ -226,7 +226,7 @@ class World:
             backlog=backlog,
             forge=LocalForge(workspace.push),
             workspace=workspace,
-            agent=ScriptedAgent(self.scripts, self.journal),
+            make_agent=lambda _: ScriptedAgent(self.scripts, self.journal),
             reporter=reporter,
             make_gate=make_gate,
             claimed_by=f"tester {uuid4().hex}",

@@ -50,9 +50,20 @@ def test_status_lines__the_five_shapes_of_the_seed() -> None:
     ]
 
 
+UNNAMED = (CheckKind.FRONTEND, CheckKind.BACKEND)
+
+
+@pytest.mark.parametrize("kind", UNNAMED)
+def test_status_lines__checks_that_the_contract_has_no_name_for_are_not_told(kind: CheckKind) -> None:
+    assert lines(ev.CheckStarted(claim=claim(), kind=kind)) == []
+
+
+NAMED = [kind for kind in CheckKind if kind not in UNNAMED]
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
-    list(zip(CheckKind, ["typescript", "eslint", "build", "tests", "e2e", "smoke_test"], strict=True)),
+    list(zip(NAMED, ["typescript", "eslint", "build", "tests", "e2e", "smoke_test"], strict=True)),
 )
 def test_status_lines__check_names_are_the_contracts(kind: CheckKind, name: str) -> None:
     (line,) = lines(ev.CheckStarted(claim=claim(), kind=kind))
