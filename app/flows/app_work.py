@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from app.domain.dispatches import APPEARS
+from app.errors import ForgeRefused, MissingPermission, UsageError
 from app.ports.app_database import AppDatabase
 from app.ports.backlog import Backlog
 from app.ports.dispatcher import Dispatcher
 from app.ports.job_queue import JobQueue
 from app.ports.repository import Repositories
+
+LOST_AFTER = timedelta(hours=1)
+"""How old something is that is given up once Mason has no way to its repository: a token lives for as long, and who
+uninstalls the App by mistake has the time to install it again.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,3 +38,18 @@ class AppPorts:
     quiet: float = 5.0
     patience: float = 60.0
     is_dead: Callable[[str], bool] = field(default=lambda _: False)
+
+
+def no_way_to(ports: AppPorts, repository: str | None) -> str:
+    """Why nothing can be done in a repository now, as its forge says when asked: the App is not installed there any
+    more, it was deleted, it has another name. "" while there is a way, and where only Mason's own credentials are bad.
+
+    Raises Unreachable: who does not answer says nothing.
+    """
+    try:
+        ports.repositories.named(repository).base()
+    except (MissingPermission, ForgeRefused):
+        return ""
+    except UsageError as problem:
+        return str(problem)
+    return ""

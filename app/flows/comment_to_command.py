@@ -24,9 +24,9 @@ from app.domain.items import Item, ItemStatus
 from app.domain.jobs import ReconcileBacklog
 from app.domain.results import Outcome, Verdict
 from app.errors import ForgeRefused, UsageError
-from app.flows.app_work import AppPorts
+from app.flows.app_work import LOST_AFTER, AppPorts, no_way_to
 from app.flows.approval_to_run import choose, look_at, unclaimed
-from app.ports.app_database import Fence
+from app.ports.app_database import Answered, Fence
 from app.ports.repository import Reaction, Repository
 from app.replies.records import LineResult
 
@@ -60,19 +60,39 @@ def answer_request(ports: AppPorts, key: str) -> None:
         return
     request = known.request
     with ports.database.locked(f"conversation {request.repository.lower()} {request.number}") as fence:
-        repository = ports.repositories.named(request.repository)
-        lines = parse_comment(request.body)
-        if not lines:
-            ports.database.answer(fence, key, "", well=True, finished=True)
-            return
-        react(repository, request, Reaction.EYES)
-        answer, well = known.answer, known.well
-        if not answer:
-            answer, well = answered(ports, fence, request, repository, lines)
-            ports.database.answer(fence, key, answer, well=well, finished=False)
-        reply(repository, request, answer)
-        react(repository, request, Reaction.ROCKET if well else Reaction.CONFUSED)
-        ports.database.answer(fence, key, answer, well=well, finished=True)
+        try:
+            converse(ports, fence, known)
+        except (UsageError, ForgeRefused):
+            if not is_lost(ports, request):
+                raise
+            ports.database.answer(fence, key, known.answer, well=False, finished=True)
+
+
+def is_lost(ports: AppPorts, request: Request) -> bool:
+    """Whether nobody can be answered any more: Mason has no way to the repository, an hour after the request."""
+    if ports.database.now() - request.received_at < LOST_AFTER:
+        return False
+    if reason := no_way_to(ports, request.repository):
+        log.warning("Request %s is left unanswered: %s", request.key, reason)
+    return bool(reason)
+
+
+def converse(ports: AppPorts, fence: Fence, known: Answered) -> None:
+    """Do what the lines of a request ask for, and answer."""
+    request = known.request
+    repository = ports.repositories.named(request.repository)
+    lines = parse_comment(request.body)
+    if not lines:
+        ports.database.answer(fence, request.key, "", well=True, finished=True)
+        return
+    react(repository, request, Reaction.EYES)
+    answer, well = known.answer, known.well
+    if not answer:
+        answer, well = answered(ports, fence, request, repository, lines)
+        ports.database.answer(fence, request.key, answer, well=well, finished=False)
+    reply(repository, request, answer)
+    react(repository, request, Reaction.ROCKET if well else Reaction.CONFUSED)
+    ports.database.answer(fence, request.key, answer, well=well, finished=True)
 
 
 def answered(

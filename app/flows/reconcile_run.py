@@ -9,6 +9,7 @@ defined state of row, items, check runs and comment:
 | was cancelled | deferred | deferred | cancelled |
 | never appeared, or stayed in the queue | approved, not before the branch moves | – | failed |
 | was refused | approved, not before the branch moves | – | failed |
+| cannot be asked about: its repository is lost | as if it had ended | as if it had ended | by its items |
 
 Items that ended stay as they are. An item that no runner has begun in three attempts waits for the branch to move too:
 it is not at fault, and nothing of this may loop.
@@ -27,7 +28,7 @@ from app.domain.jobs import ReconcileBacklog
 from app.domain.results import Outcome, Verdict
 from app.domain.runs import Run, RunResult
 from app.errors import Busy, ForgeRefused, MasonError, Unreachable, UsageError
-from app.flows.app_work import AppPorts
+from app.flows.app_work import LOST_AFTER, AppPorts, no_way_to
 from app.flows.check_runs import end_left_open
 from app.flows.selection import branch_of
 from app.ports.app_database import Fence
@@ -40,6 +41,9 @@ log = logging.getLogger("mason")
 QUEUED_CHECKS = 5
 """Check runs of waiting items of one run: each is a write, and the runner makes those of all others."""
 
+LOST = "lost"
+"""How a workflow run ends, for Mason, that nobody can be asked about."""
+
 
 def reconcile_run(ports: AppPorts, run_id: UUID) -> float | None:
     """Take one dispatch a step further. Seconds after which to look again, None once it has ended.
@@ -50,17 +54,37 @@ def reconcile_run(ports: AppPorts, run_id: UUID) -> float | None:
         dispatch = ports.database.dispatch(run_id)
         if dispatch is None or dispatch.state is DispatchState.ENDED:
             return None
-        if dispatch.state is DispatchState.PREPARING:
-            dispatch = prepare(ports, fence, dispatch)
-        else:
-            dispatch = follow(ports, fence, dispatch)
+        take = prepare if dispatch.state is DispatchState.PREPARING else follow
+        try:
+            dispatch = take(ports, fence, dispatch)
+        except (UsageError, ForgeRefused):
+            if (ended := end_if_lost(ports, fence, run_id)) is None:
+                raise
+            dispatch = ended
         return None if dispatch.state is DispatchState.ENDED else ports.dispatcher.look_again
+
+
+def end_if_lost(ports: AppPorts, fence: Fence, run_id: UUID) -> Dispatch | None:
+    """End a dispatch whose repository Mason has no way to, an hour after its making; None while there is hope for it.
+
+    A runner that still renews its leases needs nobody here: what it finishes counts.
+    """
+    dispatch = ports.database.dispatch(run_id)
+    if dispatch is None or ports.database.now() - dispatch.created_at < LOST_AFTER:
+        return None
+    held = [seen for seen in ports.backlog.claims() if seen.claim.run_id == run_id and not seen.expired]
+    if any(seen.claim.claimed_by != DISPATCHED for seen in held):
+        return None
+    if not (reason := no_way_to(ports, dispatch.repository)):
+        return None
+    log.warning("Run %s is given up: %s", run_id, reason)
+    return conclude(ports, fence, dispatch, LOST, reason)
 
 
 def prepare(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> Dispatch:
     """Claim what the run is to take, show it, and hand it over."""
     if dispatch.cancelled_by:
-        return conclude(ports, fence, dispatch, None)
+        return conclude(ports, fence, dispatch, "cancelled")
     repository = ports.repositories.named(dispatch.repository)
     if dispatch.base is None:
         dispatch = saved(ports, fence, replace(dispatch, base=repository.base()))
@@ -147,7 +171,7 @@ def follow(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> Dispatch:
         dispatch = saved(ports, fence, replace(dispatch, workflow_run=workflow.id, url=workflow.url))
     match next_step(dispatch, workflow, ports.database.now()):
         case Step.CONCLUDE:
-            return conclude(ports, fence, dispatch, workflow)
+            return conclude(ports, fence, dispatch, workflow.conclusion if workflow else "failure")
         case Step.HAND_OVER:
             return hand_over(ports, fence, dispatch)
         case Step.GIVE_UP:
@@ -166,20 +190,24 @@ def renew_waiting(ports: AppPorts, dispatch: Dispatch) -> None:
     ports.backlog.heartbeat([claim for claim in claims_of(ports, dispatch) if claim.claimed_by == DISPATCHED])
 
 
-def conclude(ports: AppPorts, fence: Fence, dispatch: Dispatch, workflow: WorkflowRun | None) -> Dispatch:
-    """Nobody works on it any more: every item goes where this module's table says, then the run is closed."""
-    conclusion = "cancelled" if dispatch.cancelled_by else workflow.conclusion if workflow else "failure"
+def conclude(ports: AppPorts, fence: Fence, dispatch: Dispatch, ended: str, why: str = "") -> Dispatch:
+    """Nobody works on it any more: every item goes where this module's table says, then the run is closed.
+
+    ``ended`` is the workflow run's conclusion, or LOST with the sentence ``why``.
+    """
+    conclusion = "cancelled" if dispatch.cancelled_by else ended
+    reason = why if conclusion == LOST else said(conclusion)
     ports.database.require(fence)
     if dispatch.work is not Work.RUN:
         outcome = conclusion if conclusion in ("success", "cancelled") else "failed"
-        return end(ports, fence, dispatch, outcome, "" if outcome == "success" else said(conclusion))
+        return end(ports, fence, dispatch, outcome, "" if outcome == "success" else reason)
     if conclusion == "cancelled":
         put_off(ports, dispatch)
     else:
-        give_back(ports, dispatch, said(conclusion))
+        give_back(ports, dispatch, reason)
     if conclusion not in ("cancelled", "stopped"):
-        end_the_round(ports, dispatch, said(conclusion))
-    result = close(ports, dispatch, said(conclusion), cancelled=conclusion == "cancelled")
+        end_the_round(ports, dispatch, reason)
+    result = close(ports, dispatch, reason, cancelled=conclusion == "cancelled", lost=ended == LOST)
     dispatch = replace(dispatch, cost_usd=result.usage.cost_usd)
     return end(ports, fence, dispatch, result.status.value, result.reason)
 
@@ -254,16 +282,19 @@ def give_up(ports: AppPorts, fence: Fence, dispatch: Dispatch, reason: str) -> D
     return end(ports, fence, dispatch, "failed", reason)
 
 
-def close(ports: AppPorts, dispatch: Dispatch, reason: str, *, cancelled: bool = False) -> RunResult:
+def close(
+    ports: AppPorts, dispatch: Dispatch, reason: str, *, cancelled: bool = False, lost: bool = False
+) -> RunResult:
     """End its check runs and write the run's rows from what its items say. The runner's last job does the same.
 
     ``reason`` is the run's only where an item did not come to an end: else the items say it all. Raises
-    Unreachable before the rows are written: nothing looks at this run again once it has ended.
+    Unreachable before the rows are written: nothing looks at this run again once it has ended. ``lost``: there is no
+    way to its check runs.
     """
     if dispatch.base is None:  # it was never prepared: there is no row
         return RunResult(run_id=dispatch.id, base=None, cancelled=cancelled, reason=reason)
     run = run_of(dispatch)
-    checks = ports.repositories.named(dispatch.repository).check_runs
+    checks = None if lost else ports.repositories.named(dispatch.repository).check_runs
     end_left_open(checks, run.base.commit, lambda subject: subject.run_id == run.id, "The run has ended", insist=True)
     results = tuple(ports.backlog.results(run))
     given_back = any(
