@@ -1,0 +1,210 @@
+"""The side of the model proxy that agents see: an HTTP server on 127.0.0.1 that lets in who has a token."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Protocol, Self
+from urllib.parse import urlsplit
+
+from app.agents.model_access import TroubleKind
+from app.agents.model_apis import ENDPOINTS, ApiTrouble, Endpoint, Provider, error_body, read_request
+from app.agents.proxy_access import Access, Call
+from app.agents.proxy_relay import LARGEST_BODY, NOT_AGAIN, Relay
+from app.agents.proxy_upstream import Calls
+
+log = logging.getLogger(__name__)
+
+MOST_CONNECTIONS = 512
+MOST_BYTES = 512 * 1024 * 1024
+"""Bytes of the requests that are under way, together."""
+
+SILENCE = 120.0
+"""Seconds that a client may take for the next bytes of its request, or to take ours."""
+
+
+class Door(Protocol):
+    """Whom the server asks: whose a token is (None: nobody's), and the way out to each API."""
+
+    @property
+    def calls(self) -> Mapping[Provider, Calls]: ...
+
+    def access(self, token: str) -> Access | None: ...
+
+
+class ProxyServer:
+    """The server, as a context manager; when it ends, so do all its connections."""
+
+    def __init__(self, door: Door) -> None:
+        self._server = _Server(door)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="model-proxy", daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.hang_up()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = True
+    request_queue_size = 128
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self._open: set[socket.socket] = set()
+        self._bytes = 0
+        self._guard = threading.Lock()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002 - the base class's
+        with self._guard:
+            return len(self._open) < MOST_CONNECTIONS
+
+    def connected(self, connection: socket.socket) -> None:
+        with self._guard:
+            self._open.add(connection)
+
+    def disconnected(self, connection: socket.socket) -> None:
+        with self._guard:
+            self._open.discard(connection)
+
+    def take(self, size: int) -> bool:
+        """Whether a body of this size may be read now; then it is given back by a negative one."""
+        with self._guard:
+            fits = self._bytes + size <= MOST_BYTES
+            self._bytes += size if fits else 0
+            return fits
+
+    def hang_up(self) -> None:
+        with self._guard:
+            for connection in self._open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base class's
+        """Nothing an agent sends may fill our log; a defect of ours is told without what was sent."""
+        log.debug("A request to the model proxy failed", exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = SILENCE
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connected(self.connection)
+
+    def finish(self) -> None:
+        self.server.disconnected(self.connection)
+        super().finish()
+
+    def version_string(self) -> str:
+        return "mason"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Agents may ask for what they like, as often as they like."""
+
+    def do_POST(self) -> None:
+        endpoint = ENDPOINTS.get(urlsplit(self.path).path)
+        provider = endpoint.provider if endpoint else self._provider()
+        access, size = self.server.door.access(self._token()), self._size()
+        if size is None:
+            self._refuse(provider, 411, "invalid_request_error", "A request needs one Content-Length.")
+        elif access is None:
+            self._drain(size)
+            self._refuse(provider, 401, "authentication_error", "This token is not, or no longer, valid.")
+        elif endpoint is None:
+            self._drain(size)
+            self._refuse(provider, 404, "not_found_error", "The model proxy knows no such path.")
+        elif size > LARGEST_BODY:
+            self._drain(size)
+            self._refuse(provider, 413, "request_too_large", f"A request has at most {LARGEST_BODY} bytes.")
+        elif not self.server.take(size):
+            self._drain(size)
+            self._refuse(provider, 529, "overloaded_error", "Too much at once.", again=True)
+        else:
+            try:
+                self._received(endpoint, access, self.rfile.read(size))
+            finally:
+                self.server.take(-size)
+
+    def do_GET(self) -> None:
+        self._refuse(self._provider(), 404, "not_found_error", "The model proxy knows no such path.")
+
+    do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET  # noqa: N815 - the base class's names
+
+    def _received(self, endpoint: Endpoint, access: Access, body: bytes) -> None:
+        provider, calls = endpoint.provider, self.server.door.calls.get(endpoint.provider)
+        asked = None if self.headers.get("Content-Encoding") else read_request(body, endpoint)
+        if asked is None:
+            self._refuse(provider, 400, "invalid_request_error", "The request is no JSON object with a model.")
+            return
+        if calls is None:
+            message = f"There is no key for the API of {provider}, which the agent uses"
+            access.note(ApiTrouble(kind=TroubleKind.REFUSED, sentence=message))
+            self._refuse(provider, 404, "not_found_error", message)
+            return
+        call = Call(access, self.connection)
+        if not access.add(call):
+            self._refuse(provider, 529, "overloaded_error", "Too many calls at once.", again=True)
+            return
+        try:
+            Relay(self, endpoint, asked, call, calls).run()
+        finally:
+            access.remove(call)
+
+    def _token(self) -> str:
+        return self.headers.get("x-api-key") or self.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+
+    def _provider(self) -> Provider:
+        return Provider.ANTHROPIC if self.headers.get("anthropic-version") else Provider.OPENAI
+
+    def _size(self) -> int | None:
+        """The length of the body, None when it is not told in the one way that is understood."""
+        given = self.headers.get_all("Content-Length", [])
+        if len(given) != 1 or self.headers.get("Transfer-Encoding"):
+            return None
+        return int(given[0]) if given[0].isascii() and given[0].isdigit() and len(given[0]) <= 12 else None
+
+    def _drain(self, size: int) -> None:
+        """Read a body that nobody wants: a client that is still sending would not see the answer."""
+        left = min(size, 2 * LARGEST_BODY)
+        while left > 0 and (piece := self.rfile.read(min(left, 65536))):
+            left -= len(piece)
+
+    def _refuse(self, provider: Provider, status: int, kind: str, said: str, *, again: bool = False) -> None:
+        """An error of our own, after which the connection is closed."""
+        self.close_connection = True
+        headers = {"Connection": "close"} if again else {"Connection": "close", **NOT_AGAIN}
+        self.send_body(status, error_body(provider, kind, f"Mason: {said}"), headers)
+
+    def send_body(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_head(status, {"Content-Type": "application/json", **headers, "Content-Length": str(len(body))})
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def send_head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
