@@ -15,6 +15,7 @@ MOST_LINES = 20_000
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b\u180c\u180d\u180f\U00016fe4\U0001d159")
 _UNUSUAL = re.compile(r"[^\n\t -~]+")
 _LINE_END = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
 _MOST_MARKS = 4
 """Combining marks on one letter; scripts that are written need no more, and a flood of them hides the lines around."""
 
@@ -39,6 +40,17 @@ def shown(text: str) -> str:
 def readable(text: str) -> str:
     """Instructions that are trusted, without characters that nobody sees in them."""
     return _cleaned(_lines(text), lambda _: "")
+
+
+def fences_closed(text: str) -> str:
+    """The text with its last code fence closed, where it was left open: what follows is no part of it."""
+    fence = ""
+    for match in _FENCE.finditer(text):
+        if not fence:
+            fence = match[1] if match[1][0] not in match[2] else ""
+        elif match[1].startswith(fence) and not match[2].strip():
+            fence = ""
+    return f"{text}\n{fence}" if fence else text
 
 
 def _lines(text: str) -> str:
