@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from uuid import uuid4
@@ -19,6 +20,11 @@ LEASE = 8.0
 """Seconds without renewal after which a key is anybody's."""
 
 RENEWAL = 2.0
+
+LONGEST = 600.0
+"""Seconds after which a key is renewed no more: who holds it for so long hangs. Every call of a flow has a limit of
+seconds, and the longest flow makes some dozens of them. What it still writes when it wakes up falls at the fence.
+"""
 
 _TAKE = """
 insert into locks as held (key, holder, expires_at)
@@ -41,13 +47,18 @@ STANDS = "select number from locks where key = %(fence_key)s and number = %(fenc
 
 
 class Leases:
-    """The keys that this process holds, renewed by one thread for as long as there are any."""
+    """The keys that this process holds, renewed by one thread for as long as there are any, each at most ``longest``
+    seconds.
+    """
 
-    def __init__(self, connections: Connections, *, lease: float = LEASE, renewal: float = RENEWAL) -> None:
+    def __init__(
+        self, connections: Connections, *, lease: float = LEASE, renewal: float = RENEWAL, longest: float = LONGEST
+    ) -> None:
         self._connections = connections
         self._lease = lease
         self._renewal = renewal
-        self._held: set[int] = set()
+        self._longest = longest
+        self._held: dict[int, tuple[float, str]] = {}
         self._changed = threading.Condition()
         self._renewer: threading.Thread | None = None
 
@@ -72,7 +83,7 @@ class Leases:
             raise Busy(f"Somebody else is at {key} right now.")
         fence = Fence(key=key, number=int(rows[0]["number"]))
         with self._changed:
-            self._held.add(fence.number)
+            self._held[fence.number] = (time.monotonic(), key)
             if self._renewer is None:
                 self._renewer = threading.Thread(target=self._renew, name="leases", daemon=True)
                 self._renewer.start()
@@ -81,7 +92,7 @@ class Leases:
     def _release(self, fence: Fence) -> None:
         """A key that cannot be given back is free once its lease has run out."""
         with self._changed:
-            self._held.discard(fence.number)
+            self._held.pop(fence.number, None)
             if not self._held:
                 self._changed.notify()
         with contextlib.suppress(DatabaseUnreachable, DatabaseRefused):
@@ -92,6 +103,7 @@ class Leases:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: not self._held, self._renewal)
+                self._let_go()
                 if not self._held:
                     self._renewer = None
                     return
@@ -100,6 +112,14 @@ class Leases:
                 self._execute(_RENEW, parameters)
             except (DatabaseUnreachable, DatabaseRefused) as problem:
                 log.warning("Keys are not renewed now: %s", problem)
+
+    def _let_go(self) -> None:
+        """Leave to others what has been held for too long."""
+        now = time.monotonic()
+        for number, (taken, key) in list(self._held.items()):
+            if now - taken > self._longest:
+                log.warning("%s has been held for %.0f seconds, and is anybody's from now on", key, now - taken)
+                del self._held[number]
 
     def _execute(self, statement: str, parameters: Mapping[str, object]) -> None:
         self._connections.use(lambda there, _: there.execute(statement.encode(), parameters))

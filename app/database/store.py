@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from app.database.connections import Connection, Connections
-from app.database.leases import LEASE, RENEWAL, STANDS, Leases, fell
+from app.database.leases import LEASE, LONGEST, RENEWAL, STANDS, Leases, fell
 from app.database.queue import PUT, put_parameters
 from app.database.rows import (
     DISPATCH_COLUMNS,
@@ -181,8 +181,8 @@ class PostgresApp:
 
 
 def app_database(
-    dsn: str, *, pool_size: int = POOL_SIZE, lease: float = LEASE, renewal: float = RENEWAL
+    dsn: str, *, pool_size: int = POOL_SIZE, lease: float = LEASE, renewal: float = RENEWAL, longest: float = LONGEST
 ) -> PostgresApp:
-    """The app database of a DSN, which `schema.prepare` has brought up. ``lease`` and ``renewal`` in seconds."""
+    """The app database of a DSN, which `schema.prepare` has brought up. Times in seconds, as in `leases`."""
     connections = Connections(dsn, pool_size=pool_size)
-    return PostgresApp(connections, Leases(connections, lease=lease, renewal=renewal))
+    return PostgresApp(connections, Leases(connections, lease=lease, renewal=renewal, longest=longest))

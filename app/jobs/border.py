@@ -36,6 +36,10 @@ class Parked(MasonError):
     """The job kept failing; it waits for a person, or for the next hint."""
 
 
+class Hung(MasonError):
+    """It did not end in time; somebody else does it again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Border:
     """``redact`` takes secrets out of what is stored about an error; ``chance`` is uniform in [0, 1)."""

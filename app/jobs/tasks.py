@@ -14,7 +14,7 @@ from app.bounded import start
 from app.domain.job_rows import QUEUE, TASKS, from_row
 from app.domain.jobs import AnswerRequest, Job, ReconcileBacklog, ReconcileRun, Sweep
 from app.errors import DatabaseUnreachable
-from app.jobs.border import Border
+from app.jobs.border import Border, Hung
 from app.ports.job_queue import Trouble
 
 
@@ -39,8 +39,11 @@ class Flows:
                 return self.sweep()
 
 
-def register(app: App, flows: Flows, border: Border) -> set[int]:
-    """Make the tasks known to the library's ``app``. Returns the ids of the jobs that are being done, a live set."""
+def register(app: App, flows: Flows, border: Border, longest: float) -> set[int]:
+    """Make the tasks known to the library's ``app``. Returns the ids of the jobs that are being done, a live set.
+
+    A job that takes longer than so many seconds hangs: it counts as failed, and makes room for others.
+    """
     doing: set[int] = set()
 
     async def task(context: JobContext, /, trouble: dict[str, int] | None = None, **arguments: object) -> None:
@@ -48,12 +51,18 @@ def register(app: App, flows: Flows, border: Border) -> set[int]:
         job_id = context.job.id or 0  # one that was taken out of the queue has an id
         doing.add(job_id)
 
-        def work() -> None:
+        def cross(do: Callable[[Job], float | None]) -> None:
             job = from_row(context.job.task_name, arguments)
-            border.cross(job_id, job, _read(trouble), lambda: flows.do(job))
+            border.cross(job_id, job, _read(trouble), lambda: do(job))
+
+        async def work() -> None:
+            try:
+                await asyncio.wait_for(asyncio.wrap_future(start(lambda: cross(flows.do))), longest)
+            except TimeoutError:  # whatever its thread still does is done by another as well, and falls at the fence
+                await asyncio.wrap_future(start(lambda: cross(_hung)))
 
         try:
-            await asyncio.wrap_future(start(work))
+            await work()
         except asyncio.CancelledError:  # it took longer than a stop may take: somebody else does it again
             with contextlib.suppress(DatabaseUnreachable):  # then it is given back once our heartbeat is missed
                 await asyncio.wrap_future(start(lambda: border.queue.give_back(job_id)))
@@ -64,6 +73,10 @@ def register(app: App, flows: Flows, border: Border) -> set[int]:
     for name in TASKS:
         app.task(name=name, queue=QUEUE, pass_context=True)(task)
     return doing
+
+
+def _hung(_: Job) -> float | None:
+    raise Hung
 
 
 def _read(trouble: dict[str, int] | None) -> Trouble | None:

@@ -37,14 +37,15 @@ _CLOSING = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rhythm:
-    """Seconds: between heartbeats, without one until a worker counts as dead, between sweeps, and from a stop until
-    jobs that still run are left to others.
+    """Seconds: between heartbeats, without one until a worker counts as dead, between sweeps, from a stop until jobs
+    that still run are left to others, and without a stop (as long as a key is held: then another can go on).
     """
 
     heartbeat: float = 1.0
     dead_after: float = 4.0
     sweep: float = 60.0
     grace: float = 25.0
+    longest: float = 600.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -123,7 +124,7 @@ async def _work(post: _Post, stop: Stop) -> None:
 async def _one_worker(post: _Post, stop: Stop) -> None:
     """Until the library's worker has ended, by itself or because of the stop."""
     app = App(connector=post.connect())
-    post.doing = register(app, post.flows, post.border)
+    post.doing = register(app, post.flows, post.border, post.rhythm.longest)
     worker = post.worker = Worker(
         app,
         queues=[QUEUE],

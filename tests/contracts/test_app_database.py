@@ -250,6 +250,24 @@ def test_locked__after_its_lease_another_takes_over_and_late_writes_change_nothi
     other.close()
 
 
+def test_locked__is_not_renewed_for_ever(app_dsn: str) -> None:
+    hanging, other = app_database(app_dsn, lease=0.3, renewal=0.05, longest=0.5), app_database(app_dsn)
+    one = hanging.record(dispatch())
+    with hanging.locked("run 1") as late, hanging.locked("run 2") as too:
+        with until_free(other, "run 1") as fence:
+            with pytest.raises(FenceFell):
+                hanging.save(late, replace(one, outcome="late"))
+            other.save(fence, replace(one, outcome="mine"))
+        with until_free(other, "run 2"), pytest.raises(FenceFell):
+            hanging.require(too)
+    with hanging.locked("run 1") as again:  # and it can hold keys as before
+        hanging.require(again)
+    stored = other.dispatch(one.id)
+    assert stored is not None and stored.outcome == "mine"
+    hanging.close()
+    other.close()
+
+
 def until_free(store: AppDatabase, key: str) -> Any:
     """The lock, once its lease has run out."""
     begun = store.now()

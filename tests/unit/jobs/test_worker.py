@@ -187,6 +187,25 @@ def test_stop__what_takes_too_long_is_given_back(queue: PostgresQueue, app_dsn: 
     may_end.set()
 
 
+def test_hanging__is_done_again_and_holds_nobody_up(queue: PostgresQueue, app_dsn: str) -> None:
+    """With one place and one lock: the second call is made while the first still hangs."""
+    calls, may_end = threading.Semaphore(0), threading.Event()
+    hangs = [True]
+
+    def run(_: UUID) -> None:
+        calls.release()
+        if hangs and hangs.pop():
+            may_end.wait(LIMIT)
+
+    queue.defer(ReconcileRun(run_id=UUID(int=1)))
+    does = flows(reconcile_run=run)
+    with working(queue, app_dsn, does, rhythm=Rhythm(longest=1.0), concurrency=1):
+        for _ in range(2):
+            assert calls.acquire(timeout=LIMIT)
+        until(lambda: not [task for task in queue.queue_state().tasks if task.task == "reconcile_run"])
+    may_end.set()
+
+
 def test_lost_word__a_job_that_its_worker_does_not_know_comes_back(queue: PostgresQueue, app_dsn: str) -> None:
     calls = threading.Semaphore(0)
     with working(queue, app_dsn, flows(reconcile_run=lambda _: calls.release())):
