@@ -222,9 +222,17 @@ def named_items(asking: Asking, ids: Sequence[UUID]) -> list[Item]:
 def own_item(asking: Asking, item_id: UUID) -> Item:
     """An item of this repository. Nobody steers another repository's items from here, or learns that they exist."""
     item = asking.ports.backlog.item_of(asking.request.repository, item_id)
-    if item is None:
+    if item is None or not is_of(asking, item):
         raise No(replies.unknown_item(item_id))
     return item
+
+
+def is_of(asking: Asking, item: Item) -> bool:
+    """Where no repository is connected, the backlog gives its items to whoever asks: they are of Mason's home alone,
+    as in `approval_to_run.unclaimed`.
+    """
+    ports, repository = asking.ports, asking.request.repository
+    return same(ports.home, repository) or ports.backlog.item_of(None, item.id) is None
 
 
 def fix(asking: Asking, command: asked.FixCommand) -> str:
@@ -270,7 +278,7 @@ def items_in_question(asking: Asking) -> list[Item]:
     if request.on_pull_request and request.number:
         pull = asking.repository.pull_request(request.number)
         item = None if pull.fork else backlog.item_of_branch(request.repository, pull.head_branch)
-        return [item] if item else []
+        return [item] if item and is_of(asking, item) else []
     newest = asking.ports.database.dispatches(repository=request.repository, number=request.number)
     ran = next((dispatch for dispatch in newest if dispatch.items), None)
     return backlog.items(ran.items) if ran else []

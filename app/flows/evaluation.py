@@ -11,6 +11,7 @@ from app.domain import events as ev
 from app.domain.results import CHECKS_OF_DOMAIN, CheckKind, CheckResult, CheckStatus, GateResult
 from app.flows.base_gate import rewritten
 from app.flows.commit_message import commit_message
+from app.flows.pattern_review import review_patterns
 from app.flows.work import Evaluation, ItemWork
 from app.gate.diagnostics import without_new_warnings
 from app.gate.pages import SCREENSHOTS
@@ -29,6 +30,8 @@ def evaluate(work: ItemWork, tree: Tree) -> Evaluation:
     workspace, snapshot = work.ports.workspace, tree.snapshot()
     changes = workspace.changes(work.begin, snapshot)
     validator = validate(subject_of(work, changes, snapshot))
+    if validator.proceed:  # a review costs money: first what costs none
+        validator = validator.with_tier(review_patterns(work, tree, snapshot, changes))
     work.report(ev.Validated(claim=work.claim, result=validator))
     work.evaluation = Evaluation(tree=snapshot, validator=validator)
     if validator.proceed:

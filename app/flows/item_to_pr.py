@@ -98,7 +98,7 @@ def write_prd(work: ItemWork, tree: Tree) -> None:
         work,
         tree,
         Role.WRITE_PRD,
-        lambda _: render.write_prd(work.item),
+        lambda again: render.write_prd(work.item, problem=again),
         answers.WrittenPrd,
         answers.parse_prd,
         lambda prd: problem_with_prd(replace(work.item, prd=prd)),
@@ -130,7 +130,7 @@ def re_evaluate(work: ItemWork, tree: Tree) -> None:
         work,
         tree,
         Role.RE_EVALUATE,
-        lambda _: render.re_evaluate(work.item),
+        lambda again: render.re_evaluate(work.item, again=again),
         answers.ReEvaluation,
         answers.parse_re_evaluation,
     )
@@ -154,7 +154,7 @@ def verify(work: ItemWork, tree: Tree) -> None:
         work,
         tree,
         Role.VERIFY,
-        lambda _: render.verify(work.briefing),
+        lambda again: render.verify(work.briefing, again=again),
         answers.Verification,
         answers.parse_verification,
     )

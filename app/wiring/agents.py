@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from app import users
 from app.agents.adapters import ADAPTERS, AgentOptions
+from app.agents.model_apis import Provider
+from app.agents.proxy import ModelProxy
+from app.agents.proxy_upstream import Upstream
 from app.domain.policy import AgentPolicy
 from app.errors import UsageError
 from app.ports.agent import Agent
@@ -16,41 +22,59 @@ from app.wiring.requests import RunRequest
 MakeAgent = Callable[[AgentPolicy], Agent]
 
 
+@contextmanager
+def model_proxy(settings: Settings, request: RunRequest, environ: Mapping[str, str]) -> Iterator[ModelProxy | None]:
+    """The one holder of the models' keys, for as long as the run; None when there are none, and nothing to guard."""
+    ways = {
+        Provider.ANTHROPIC: (settings.anthropic_base_url, settings.anthropic_api_key),
+        Provider.OPENAI: (settings.openai_base_url, settings.openai_api_key),
+    }
+    upstreams = {
+        provider: Upstream(base_url=url, key=key.get_secret_value()) for provider, (url, key) in ways.items() if key
+    }
+    if not upstreams:
+        yield None
+        return
+    if os.geteuid() != 0:
+        users.hide_memory()
+    outbound = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
+    with ModelProxy(upstreams, run_budget_usd=request.max_cost_usd, outbound=outbound) as proxy:
+        yield proxy
+
+
 def default_agent(settings: Settings) -> str:
     """A key that was given to Mason says what it is for; without one only what PRDs hold can be applied."""
     return settings.agent or ("claude" if settings.anthropic_api_key else "patch")
 
 
-def agent_maker(settings: Settings, request: RunRequest, environ: Mapping[str, str], scratch: Path) -> MakeAgent:
+def agent_maker(
+    settings: Settings, request: RunRequest, environ: Mapping[str, str], scratch: Path, proxy: ModelProxy | None
+) -> MakeAgent:
     """Makes the agent once the policy is known. ``scratch`` is for its own files.
 
     Raises UsageError at once for a name or a command line that no policy could make good.
     """
-    if request.agent:
-        check_name(request.agent)
+    check_name(request.agent or default_agent(settings))
     words(request.agent_command)
 
     def make(policy: AgentPolicy) -> Agent:
-        asked = "command" if request.agent_command else None
-        name = check_name(request.agent or asked or policy.name or implied(policy) or default_agent(settings))
-        command = request.agent_command or policy.command or settings.agent_command
-        own = model_variables(settings, request.model or policy.model)
+        asked = request.agent or ("command" if request.agent_command else None)
+        name = check_name(asked or policy.name or implied(policy) or default_agent(settings))
+        model = request.model or policy.model
+        own = {"MASON_MODEL": model} if model else {}
         return ADAPTERS[name](
             AgentOptions(
                 environ={**environ, **own},
-                command=words(command),
+                command=words(request.agent_command or policy.command or settings.agent_command),
                 pass_env=(*settings.pass_env.split(), *own),
                 scratch=scratch,
+                policy=policy.model_copy(update={"model": model}),
+                proxy=proxy,
+                claude=settings.claude,
             )
         )
 
     return make
-
-
-def model_variables(settings: Settings, model: str | None) -> dict[str, str]:
-    key = settings.anthropic_api_key
-    given = {"ANTHROPIC_API_KEY": key.get_secret_value() if key else None, "MASON_MODEL": model}
-    return {variable: value for variable, value in given.items() if value}
 
 
 def implied(policy: AgentPolicy) -> str | None:

@@ -32,7 +32,7 @@ from app.reporting.spool import Spool
 from app.reporting.status_lines import StatusLines
 from app.reporting.store import StoreReporter
 from app.settings import ROOT_STATE, Settings, environment, runs_dir, state_dir, user_ids
-from app.wiring.agents import agent_maker
+from app.wiring.agents import agent_maker, model_proxy
 from app.wiring.databases import keep_out_of_git, open_backlog, spool_directory
 from app.wiring.github import chosen_forge, github_tokens, open_workspace
 from app.wiring.requests import RunRequest, Surface
@@ -63,6 +63,7 @@ def runner(
         stack.callback(workspace.close)
         scratch = run_directory / "agent"
         scratch.mkdir(mode=0o711)
+        proxy = stack.enter_context(model_proxy(settings, request, environ))
         forge = chosen_forge(settings, request, tokens, workspace)
         sinks: dict[str, Reporter] = {}
         if request.rows:
@@ -81,7 +82,7 @@ def runner(
             backlog=backlog,
             forge=forge,
             workspace=workspace,
-            make_agent=agent_maker(settings, request, environ, scratch),
+            make_agent=agent_maker(settings, request, environ, scratch, proxy),
             reporter=reporter,
             make_gate=lambda toolchain, policy: make_gate(toolchain, policy, run_directory, state, environ),
             claimed_by=str(surface.claimant if surface else this_process()),

@@ -337,6 +337,8 @@ class ScriptedAgent:
                 return AgentResult(answer=ANSWERS[script.evaluate])
             case Role.WRITE_PRD:
                 return AgentResult(answer={"prd": script.prd.format(own=own)} if script.prd else None)
+            case Role.PATTERNS:
+                return AgentResult(answer={"violations": []})
             case _:
                 return AgentResult(text="I looked around")
 

@@ -71,16 +71,28 @@ def test_prd__an_item_without_one_is_deferred_and_says_why(project: Project, tex
     assert project.progress(item) is None
 
 
+WRITTEN = "# Written\n\nAdd `src/new.txt`.\n\n" + wave(1, "general-purpose: Write it")
+
+
+def test_prd__one_that_cannot_be_worked_by_is_asked_for_again_and_never_stored(project: Project) -> None:
+    item = project.approve(None)
+    agent = project.agent(write_prd=reply(prd="# Written\n\nAdd `src/new.txt`."))
+    assert project.run_one(generate_prd=True, **agent).verdict is Verdict.DEFERRED
+    row = project.item(item)
+    assert row["skip_reason"] == ("The item has no PRD and none could be written: it has no wave with a table of tasks")
+    assert row["prd_content"] is None
+
+
 def test_prd__the_agent_writes_one_which_is_stored_and_approved(project: Project) -> None:
     item = project.approve(None)
     agent = project.agent(
-        write_prd=reply(prd="# Written\n\nAdd `src/new.txt`."),
+        write_prd=reply(prd=WRITTEN),
         verify=reply(decision="PROCEED"),
         implement="echo fine > src/new.txt",
     )
     assert project.run_one(generate_prd=True, **agent).verdict is Verdict.COMPLETED
     row = project.item(item)
-    assert row["prd_content"] == "# Written\n\nAdd `src/new.txt`."
+    assert row["prd_content"] == WRITTEN
     assert row["prd_generated_at"]
     written = approval_digest(row["title"], row["problem"], row["solution"], row["type"], row["prd_content"])
     assert row["approved_digest"] == written

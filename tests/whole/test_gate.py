@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.domain.results import CheckKind, CheckStatus, TierStatus, Verdict
-from tests.whole.kit import CHECKS, Project, policy
+from app.domain.results import CheckKind, CheckStatus, Tier, TierStatus, Verdict
+from tests.whole.kit import CHECKS, Project, policy, reply
 from tests.whole.prds import change, new, prd
 
 MakeProject = Callable[..., Project]
@@ -44,11 +44,24 @@ def test_validator__an_item_that_changed_nothing_does_not_pass(project: Project)
     assert (outcome.verdict, project.branches()) == (Verdict.REJECTED, [])
 
 
-def test_validator__tiers_that_do_not_exist_yet_say_so(project: Project) -> None:
+def test_validator__a_review_that_no_model_made_is_not_run(project: Project) -> None:
     project.approve_change()
     validator = project.run_one().validator
     assert validator
-    assert [tier.status for tier in validator.tiers] == [TierStatus.PASS, *[TierStatus.NOT_RUN] * 4]
+    assert [tier.tier for tier in validator.tiers if tier.status is not TierStatus.PASS] == [Tier.PATTERNS]
+    assert validator.tiers[1].status is TierStatus.NOT_RUN
+
+
+def test_validator__what_a_reviewer_objects_to_is_mended_and_looked_at_again(project: Project) -> None:
+    project.approve(prd("Add `src/new.txt`."))
+    wrong = {"path": "src/new.txt", "line": 1, "message": "shouts", "severity": "error", "recommendation": "be quiet"}
+    review = f"grep -q FINE src/new.txt && {reply(violations=[wrong])} || {reply(violations=[])}"
+    agent = project.agent(implement="echo FINE > src/new.txt", fix="echo fine > src/new.txt", pattern_review=review)
+    outcome = project.run_one(**agent)
+    assert outcome.verdict is Verdict.COMPLETED
+    (iteration,) = outcome.iterations
+    assert iteration.failed_before == ("pattern_adherence",)
+    assert "+fine" in iteration.changed
 
 
 @pytest.mark.parametrize("path", [".github/workflows/ci.yml", "Makefile", ".env"])
