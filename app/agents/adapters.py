@@ -43,10 +43,20 @@ def _claude(options: AgentOptions) -> Agent:
     )
 
 
+def _command(options: AgentOptions) -> Agent:
+    return CommandAgent(
+        options.command,
+        options.environ,
+        options.pass_env,
+        scratch=options.scratch,
+        preset=options.policy.preset,
+        policy=options.policy,
+        proxy=options.proxy,
+    )
+
+
 ADAPTERS: dict[str, Callable[[AgentOptions], Agent]] = {
     "claude": _claude,
-    "command": lambda options: CommandAgent(
-        options.command, options.environ, options.pass_env, scratch=options.scratch
-    ),
+    "command": _command,
     "patch": lambda options: PatchAgent(options.environ, scratch=options.scratch),
 }

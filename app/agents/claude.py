@@ -159,7 +159,8 @@ class ClaudeAgent:
         request = call.request
         if self._proxy is None:
             raise UsageError("The claude agent needs a model key: set ANTHROPIC_API_KEY")
-        with self._proxy.open(spender=request.item.id, budget_usd=request.budget_usd) as access:
+        budget, prices = request.budget_usd, self._policy.prices
+        with self._proxy.open(spender=request.item.id, budget_usd=budget, prices=prices) as access:
             done = run(
                 [call.program, *arguments(request, self._policy, session)],
                 cwd=request.worktree,
@@ -174,16 +175,16 @@ class ClaudeAgent:
             )
             if done.missing:
                 raise missing(call.program, self._search_path, request.worktree, call.user)
-            tried = Try(
-                done=done,
-                transcript=transcript(done.stdout),
-                trouble=access.trouble,
-                session=session,
-                time_limit=request.time_limit,
-                idle=self._policy.idle_timeout,
-                max_turns=max_turns(request.role, self._policy),
-            )
-            return tried, access.usage()
+        tried = Try(
+            done=done,
+            transcript=transcript(done.stdout),
+            trouble=access.trouble,
+            session=session,
+            time_limit=request.time_limit,
+            idle=self._policy.idle_timeout,
+            max_turns=max_turns(request.role, self._policy),
+        )
+        return tried, access.usage()  # final only now: what was under way is over
 
     @property
     def _search_path(self) -> str:

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 
 from app.agents.claude_stream import Transcript
 from app.agents.fences import last_object
-from app.agents.model_access import Trouble, TroubleKind
+from app.agents.model_access import Trouble, TroubleKind, failed
 from app.domain.text import one_line
-from app.errors import UsageError
-from app.ports.agent import AgentResult, Failure
+from app.ports.agent import AgentResult
 from app.process import Finished
 
 TEXT_LIMIT = 200_000
 """Characters at the end of the answer's text that are kept."""
-
-_FAILURES = {TroubleKind.TRANSIENT: Failure.UNAVAILABLE, TroubleKind.BUDGET: Failure.BUDGET}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,10 +60,7 @@ def outcome(tried: Try) -> AgentResult:
         return AgentResult(error=problem, session=session)
     if trouble is None:
         return AgentResult(error=_last_words(tried), session=session)
-    if trouble.kind is TroubleKind.REFUSED:
-        raise UsageError(trouble.sentence)
-    failure = _FAILURES.get(trouble.kind, Failure.AGENT)
-    return AgentResult(error=one_line(trouble.sentence, 400), failure=failure, session=session)
+    return failed(trouble, session)
 
 
 def _own_problem(tried: Try) -> str:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.domain.policy import AgentPolicy, RolePolicy
+from app.agents.model_access import model_for, role_policy
+from app.domain.policy import AgentPolicy
 from app.ports.agent import AgentRequest, Role
 
 READING = ("Read", "Glob", "Grep")
@@ -35,12 +36,7 @@ ROLES: Mapping[Role, RoleLimits] = {
 
 def max_turns(role: Role, policy: AgentPolicy) -> int:
     """What the policy says for this very role, else the smaller of its general limit and the role's own."""
-    return _own(role, policy).max_turns or min(policy.max_turns, ROLES[role].max_turns)
-
-
-def model(role: Role, policy: AgentPolicy) -> str | None:
-    """The model for a role; None for what the program itself prefers."""
-    return _own(role, policy).model or policy.model
+    return role_policy(role, policy).max_turns or min(policy.max_turns, ROLES[role].max_turns)
 
 
 def arguments(request: AgentRequest, policy: AgentPolicy, session: str | None) -> list[str]:
@@ -58,13 +54,9 @@ def arguments(request: AgentRequest, policy: AgentPolicy, session: str | None) -
         "--allowedTools": tools,
         "--setting-sources": "",
         "--max-turns": str(max_turns(request.role, policy)),
-        "--model": model(request.role, policy),
+        "--model": model_for(request.role, policy),
         "--json-schema": None if request.schema is None else json.dumps(request.schema, separators=(",", ":")),
         "--resume": session,
     }
     flags = ["-p", "--verbose", "--include-partial-messages", "--strict-mcp-config", "--disable-slash-commands"]
     return [*flags, *(f"{name}={value}" for name, value in options.items() if value is not None)]
-
-
-def _own(role: Role, policy: AgentPolicy) -> RolePolicy:
-    return policy.roles.get(str(role), RolePolicy())

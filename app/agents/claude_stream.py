@@ -22,7 +22,10 @@ LINE_LIMIT = 2_000_000
 
 _BURST = 10
 _EACH = 0.5
-"""Activities at once, and seconds until the next one may be told after that."""
+"""Lines with activities that are read at once, and seconds until the next one may be after that."""
+
+_WORTH = b'"tool_use"'
+"""Most lines are pieces of answers, which are not worth parsing."""
 
 _SESSION = re.compile(r"[0-9A-Fa-f-]{8,64}")
 
@@ -105,46 +108,54 @@ class Activity:
         self._skipping = False
 
     def __call__(self, chunk: bytes) -> None:
-        first, *others = chunk.split(b"\n")
-        self._add(first)
-        for piece in others:
-            if not self._skipping:
-                self._hear(bytes(self._rest))
-            self._rest.clear()
-            self._skipping = False
-            self._add(piece)
+        end, newline, others = chunk.partition(b"\n")
+        self._add(end)
+        if not newline:
+            return
+        lines, _, beginning = others.rpartition(b"\n")
+        self._hear(bytes(self._rest))
+        for line in lines.split(b"\n") if _WORTH in lines else ():
+            self._hear(line)
+        self._rest.clear()
+        self._skipping = False
+        self._add(beginning)
 
     def _add(self, piece: bytes) -> None:
-        if self._skipping or len(self._rest) + len(piece) > LINE_LIMIT:
+        self._skipping = self._skipping or len(self._rest) + len(piece) > LINE_LIMIT
+        if self._skipping:
             self._rest.clear()
-            self._skipping = True
         else:
             self._rest += piece
 
     def _hear(self, line: bytes) -> None:
-        if b'"tool_use"' not in line:  # most lines are pieces of answers, which are not worth parsing
+        if _WORTH not in line or not self._may_look():
             return
         record = _record(line)
         if record is None or record.get("type") != "assistant":
             return
-        for block in _blocks(record):
-            name, given = block.get("name"), block.get("input")
-            if block.get("type") == "tool_use" and isinstance(name, str) and isinstance(given, dict):
-                self._say(*described(name, given, self._tree))
+        for name, given in _tool_uses(record)[:_BURST]:
+            message, file = described(name, given, self._tree)
+            if message:
+                self._tell(message, file)
 
-    def _say(self, message: str, file: str) -> None:
+    def _may_look(self) -> bool:
+        """Whether a line may be read: reading is what costs, so a flood of lines that say nothing is bounded too."""
         now = self._clock()
         self._left = min(self._left + (now - self._then) / _EACH, _BURST)
         self._then = now
-        if message and self._left >= 1:
-            self._left -= 1
-            self._tell(message, file)
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
-def _blocks(record: Json) -> list[Json]:
+def _tool_uses(record: Json) -> list[tuple[str, Json]]:
+    """The tools that an answer of the model uses, by name, with what they are given."""
     message = record.get("message")
     content = message.get("content") if isinstance(message, dict) else None
-    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    uses = [(b.get("name"), b.get("input")) for b in blocks if b.get("type") == "tool_use"]
+    return [(name, given) for name, given in uses if isinstance(name, str) and isinstance(given, dict)]
 
 
 _FILES = {"Read": "Reading", "Edit": "Editing", "MultiEdit": "Editing", "Write": "Writing", "NotebookEdit": "Editing"}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from app.domain.policy import AgentPolicy, Price, RolePolicy
 from app.domain.results import Usage
+from app.domain.text import one_line
+from app.errors import UsageError
+from app.ports.agent import AgentResult, Failure, Role
 
 
 class TroubleKind(StrEnum):
@@ -50,4 +55,27 @@ class Access(Protocol):
 
 
 class ModelProxy(Protocol):
-    def open(self, *, spender: UUID, budget_usd: float | None) -> AbstractContextManager[Access]: ...
+    def open(
+        self, *, spender: UUID, budget_usd: float | None, prices: Mapping[str, Price] | None = None
+    ) -> AbstractContextManager[Access]: ...
+
+
+_FAILURES = {TroubleKind.TRANSIENT: Failure.UNAVAILABLE, TroubleKind.BUDGET: Failure.BUDGET}
+
+
+def failed(trouble: Trouble, session: str | None = None) -> AgentResult:
+    """The result of a call that failed on what the API said. Raises UsageError when it will say so to every call."""
+    if trouble.kind is TroubleKind.REFUSED:
+        raise UsageError(trouble.sentence)
+    failure = _FAILURES.get(trouble.kind, Failure.AGENT)
+    return AgentResult(error=one_line(trouble.sentence, 400), failure=failure, session=session)
+
+
+def role_policy(role: Role, policy: AgentPolicy) -> RolePolicy:
+    """What the policy says for this very role."""
+    return policy.roles.get(str(role), RolePolicy())
+
+
+def model_for(role: Role, policy: AgentPolicy) -> str | None:
+    """The model for a role; None for what the program itself prefers."""
+    return role_policy(role, policy).model or policy.model

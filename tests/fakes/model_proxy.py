@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from app.agents.model_access import Trouble, TroubleKind
+from app.domain.policy import Price
 from app.domain.results import Usage
 
 
@@ -47,7 +48,9 @@ class FakeProxy:
     accesses: list[Opened] = field(default_factory=list)
 
     @contextmanager
-    def open(self, *, spender: UUID, budget_usd: float | None) -> Iterator[Opened]:
+    def open(
+        self, *, spender: UUID, budget_usd: float | None, prices: Mapping[str, Price] | None = None
+    ) -> Iterator[Opened]:
         number = len(self.accesses)
         access = Opened(
             anthropic_url=self.url,
