@@ -16,7 +16,7 @@ from app.validator.rules.source import Source
 from app.validator.scope import is_test
 from app.validator.subject import Subject
 
-MOST_BYTES = 20_000_000
+MOST_BYTES = 10_000_000
 """Of changed files, before and after together, that anybody looks into. No item changes more."""
 
 _AT_ONCE = 20

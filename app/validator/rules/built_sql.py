@@ -22,8 +22,10 @@ _STATEMENT = re.compile(
     )""",
     re.VERBOSE,
 )
+_BEGINNING = re.compile(r"\s{0,100}(?:SELECT|INSERT|UPDATE|DELETE)\s")
+_SEAM = re.compile(r"[\"'`]\s{0,50}\+\s{0,50}[\"'`]")
 _CONSTANT = re.compile(r"[\s$({]*[A-Z][A-Z0-9_]*(?:(?:\.|\[['\"]?)[A-Za-z0-9_]+['\"]?\]?)*[\s)}]*")
-_QUOTED_WITH_CARE = re.compile(r"[\s${]*(?:\w+\.)?(?:sql|Prisma|Identifier|Literal|ident|quote_ident|escapeId|pgp?)\b")
+_QUOTED_WITH_CARE = re.compile(r"[\s${]*(?:\w+\.)?(?:sql\.|Prisma\.|(?:Identifier|Literal|quote_ident|escapeId)\()")
 _PLACEHOLDER = re.compile(r"%[sdvqr]|%\(")
 _OPERATORS = ("binary_operator", "binary_expression")
 _LITERALS = ("string", "template_string", "interpreted_string_literal", "raw_string_literal")
@@ -38,8 +40,20 @@ def find_built_sql(source: Source) -> Iterator[Sighting]:
     for index in syntax.of(*_LITERALS):
         text = syntax.text(index, 1500)
         body = text.lstrip("rRbBuUfF").lstrip("\"'`")
+        if _BEGINNING.match(body) and not _STATEMENT.match(body):
+            body = _joined(syntax, index).lstrip("\"'`")
         if _STATEMENT.match(body) and (_has_values(syntax, index) or _is_completed(syntax, index, body)):
             yield Sighting(line=source.line_of(index), key="".join(text.split()))
+
+
+def _joined(syntax: Syntax, index: int) -> str:
+    """The sum that a literal begins, its literals as one."""
+    top = index
+    for above in syntax.above(index):
+        if syntax.nodes[above].kind not in _OPERATORS:
+            break
+        top = above
+    return _SEAM.sub("", syntax.text(top, 1500))
 
 
 def _has_values(syntax: Syntax, index: int) -> bool:

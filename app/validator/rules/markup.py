@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 
-from app.validator.rules.rule import Sighting
+from app.validator.rules.rule import MOST_SIGHTINGS, Sighting
 from app.validator.rules.source import Source
 from app.validator.rules.syntax import Lines, Syntax
 
@@ -82,22 +84,22 @@ def find_inline_styles(source: Source) -> Iterator[Sighting]:
             yield Sighting(line=element.line)
 
 
-def elements(source: Source) -> Iterator[Element]:
-    """Every tag of a file, in order."""
+@lru_cache(maxsize=2)
+def elements(source: Source) -> tuple[Element, ...]:
+    """Every tag of a file, in order. Five rules ask for the same file's one after the other."""
     if source.syntax:
-        yield from _jsx(source, source.syntax)
-    elif source.language == "markup":
-        yield from _html(source.text)
+        return tuple(islice(_jsx(source, source.syntax), MOST_SIGHTINGS))
+    return tuple(islice(_html(source.text), MOST_SIGHTINGS)) if source.language == "markup" else ()
 
 
 def _jsx(source: Source, syntax: Syntax) -> Iterator[Element]:
     for index in syntax.of("jsx_opening_element", "jsx_self_closing_element"):
         attributes: dict[str, str] = {}
         spread = False
-        for number, child in enumerate(syntax.children(index)):
+        for child in islice(syntax.children(index), 200):
             kind = syntax.nodes[child].kind
-            spread = spread or kind in ("jsx_expression", "spread_element") or number > 200
-            if kind == "jsx_attribute" and number <= 200:
+            spread = spread or kind in ("jsx_expression", "spread_element")
+            if kind == "jsx_attribute":
                 name, _, value = syntax.text(child).partition("=")
                 attributes[name.strip()] = value.strip().strip("\"'")
         yield Element(
@@ -113,9 +115,11 @@ def _jsx(source: Source, syntax: Syntax) -> Iterator[Element]:
 def _is_empty_jsx(syntax: Syntax, index: int) -> bool:
     if syntax.nodes[index].kind == "jsx_self_closing_element":
         return True
-    element = next(syntax.above(index, 1), index)
+    element = next(syntax.above(index, 1), -1)
+    if element < 0 or syntax.nodes[element].kind != "jsx_element":
+        return False  # it was never closed
     tags = ("jsx_opening_element", "jsx_closing_element")
-    inner = [child for child in syntax.children(element) if syntax.nodes[child].kind not in tags]
+    inner = [child for child in islice(syntax.children(element), 100) if syntax.nodes[child].kind not in tags]
     return all(syntax.nodes[child].kind == "jsx_text" and not syntax.text(child).strip() for child in inner)
 
 
