@@ -157,4 +157,4 @@ def _not_moved(path: str, rule: Rule, marks: list[_Mark], lost: Counter[tuple[st
             lost[place] -= 1
         else:
             lines.append(mark.line)
-    return New(path=path, rule=rule, lines=tuple(sorted(lines))) if lines else None
+    return New(path=path, rule=rule, lines=tuple(sorted(set(lines)))) if lines else None

@@ -20,6 +20,9 @@ from app.validator.scope import is_test
 
 _NAMED = 5
 
+_TESTS_ANYWHERE = (".rs", ".java", ".kt", ".cs", ".swift")
+"""Where a mark tells a test, so that its file may have any name."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestedFile:
@@ -35,8 +38,8 @@ class TestedFile:
 
 
 def tested_file(pair: Pair) -> TestedFile | None:
-    """None for a file that holds no tests. Rust's stand beside what they test."""
-    if not is_test(pair.path) and not pair.path.endswith(".rs"):
+    """None for a file that holds no tests."""
+    if not is_test(pair.path) and not pair.path.endswith(_TESTS_ANYWHERE):
         return None
     known = pair.after or pair.before
     if not known or pair.unread:

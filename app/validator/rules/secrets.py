@@ -108,11 +108,8 @@ def find_secrets(source: Source) -> Iterator[Sighting]:
     for number, line in enumerate(source.lines, 1):
         if len(line) < 16:
             continue
-        for piece in _pieces(line):
-            for secret in _in_piece(piece):
-                if not looks_made_up(secret):
-                    yield _sighting(number, secret)
-        yield from (_sighting(number, secret) for secret in _tokens(line))
+        seen = {secret for piece in _pieces(line) for secret in _in_piece(piece) if not looks_made_up(secret)}
+        yield from (_sighting(number, secret) for secret in sorted(seen.union(_tokens(line))))
     lines: Lines | None = None
     for match in _PRIVATE_KEY.finditer(source.text):
         if not looks_made_up(match[1]):
