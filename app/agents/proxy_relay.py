@@ -130,16 +130,17 @@ class Relay:
             status = status if status >= 400 else 502
         self._settle()
         self._begun = True
-        self._to.send_body(status, body, self._kept(answer))
+        hopeless = self._trouble is not None and self._trouble.kind is TroubleKind.REFUSED
+        self._to.send_body(status, body, {**self._kept(answer), **(NOT_AGAIN if hopeless else {})})
 
     def _failed(self, problem: httpx.HTTPError) -> None:
         """The upstream could not be reached, or its answer broke off. Nobody is told when it was us who cut it."""
+        sent = not isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+        if sent and self._meter is None and self._endpoint.meter:
+            self._meter = self._endpoint.meter()  # it may well be at work on it, and that is paid for
         if self._call.cut.pulled:
             self._to.close_connection = True
             return
-        sent = not isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
-        if sent and not self._begun and self._meter is None and self._endpoint.meter:
-            self._meter = self._endpoint.meter()  # it may well be at work on it, and that is paid for
         what = "broke off in the middle of an answer" if self._begun else "could not be reached"
         sentence = f"The model's API {what} ({type(problem).__name__})"
         self._trouble = ApiTrouble(kind=TroubleKind.TRANSIENT, sentence=sentence)

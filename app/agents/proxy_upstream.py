@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -22,6 +23,8 @@ TIMEOUT = httpx.Timeout(connect=10, read=600, write=60, pool=10)
 _SHORTEST_SECRET = 8
 """A shorter key (``none``, for a model on one's own machine) is no secret, but part of innocent words."""
 
+_BASE_URL = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(/[\w./~-]*)?", re.ASCII)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upstream:
@@ -36,11 +39,7 @@ class Upstream:
     def __post_init__(self) -> None:
         if not self.key or not self.key.isascii() or not self.key.isprintable() or " " in self.key:
             raise UsageError("The model's API key is empty or has characters that no key has")
-        try:
-            url = httpx.URL(self.base_url)
-        except httpx.InvalidURL:
-            url = httpx.URL("")
-        if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        if not _BASE_URL.fullmatch(self.base_url):
             raise UsageError("The base URL of the model's API must look like https://api.example.com")
 
 

@@ -43,7 +43,7 @@ def conversation(body: Mapping[str, Any], key: str) -> Conversation:
         if kind.endswith("_output"):
             output = item.get("output")
             text = output if isinstance(output, str) else text_of(output)
-            results.append(ToolResult(name=names.get(item.get("call_id"), ""), text=text))
+            results.append(ToolResult(name=names.get(item.get("call_id", ""), ""), text=text))
             kinds.append("tools")
         elif kind in _CALLS or kind == "reasoning" or role == "assistant":
             names |= {item["call_id"]: item.get("name", "")} if kind in _CALLS else {}

@@ -248,25 +248,25 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(reply, Refusal):
             served.status, body = shape.error(reply.reason)
             owner.note(served)
-            self._json(served.status, body, reply.retry_after)
             owner.ended(served, "whole")
+            self._json(served.status, body, reply.retry_after)
             return
         served.turn = reply if isinstance(reply, Turn) else reply.turn
         owner.note(served)
         try:
-            self._play(asked, reply, served.turn)
+            self._play(served, served.turn)
         except OSError:
             owner.ended(served, "client gone")
             self.close_connection = True
         except _Stopped:
             owner.ended(served, "cut")
             self.close_connection = True
-        else:
-            owner.ended(served, "whole")
 
-    def _play(self, asked: Conversation, reply: Reply, turn: Turn) -> None:
+    def _play(self, served: Served, turn: Turn) -> None:
+        """What a client knows to have ended is in the totals: its end is noted before it is sent."""
+        asked, reply = served.conversation, served.reply
         if not asked.streamed:
-            self._whole(asked, reply, turn)
+            self._whole(served, turn)
             return
         events = [_written(event) for event in SHAPES[asked.api].events(turn, asked)]
         half = len(events) // 2
@@ -276,18 +276,20 @@ class _Handler(BaseHTTPRequestHandler):
                 self._chunks(events[:half])
                 raise _Stopped
             case ErrorInStream(reason=reason):
-                self._chunks([*events[:half], _written(SHAPES[asked.api].error_event(reason))])
-                self._chunks([b""])
-                raise _Stopped
+                self._chunks(events[:half])
+                self.server.owner.ended(served, "cut")
+                self._chunks([_written(SHAPES[asked.api].error_event(reason)), b""])
+                return
             case Hang(until=until):
                 self._chunks(events[:half])
                 self._hang(until)
-                self._chunks(events[half:])
-            case _:
-                self._chunks(events)
-        self._chunks([b""])
+                events = events[half:]
+        self._chunks(events[:-1])
+        self.server.owner.ended(served, "whole")
+        self._chunks([events[-1], b""])
 
-    def _whole(self, asked: Conversation, reply: Reply, turn: Turn) -> None:
+    def _whole(self, served: Served, turn: Turn) -> None:
+        asked, reply = served.conversation, served.reply
         body = json.dumps(SHAPES[asked.api].whole(turn, asked)).encode()
         if isinstance(reply, Hang):
             self._hang(reply.until)
@@ -295,6 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._head(200, {"Content-Type": "application/json", "Content-Length": str(len(body))})
             self.wfile.write(body[: len(body) // 2])
             raise _Stopped
+        self.server.owner.ended(served, "whole")
         self._json(200, body)
 
     def _hang(self, until: threading.Event | None) -> None:
