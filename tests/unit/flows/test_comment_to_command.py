@@ -372,6 +372,31 @@ def test_foreign__an_item_of_another_repository_is_unknown(world: WebWorld, comm
     assert not world.dispatches
 
 
+@pytest.mark.parametrize(("home", "is_here"), [(NAME, True), (NAME.upper(), True), (OTHER, False), (None, False)])
+@pytest.mark.parametrize("command", ["approve {}", "defer {}", "run --item {}"])
+def test_nameless__items_without_a_repository_are_of_mason_s_home(
+    world: WebWorld, command: str, home: str | None, is_here: bool
+) -> None:
+    world.rows.execute("delete from mason_github_repositories")
+    world.ports = replace(world.ports, home=home)
+    item = world.add_item(repository=None)
+    said = answer(world, "/mason " + command.format(item))
+    assert (said != f"This repository has no item {item}.") is is_here
+    assert bool(world.dispatches) is (is_here and command.startswith("run"))
+    if not is_here:
+        assert world.item(item).status is ItemStatus.APPROVED
+
+
+@pytest.mark.parametrize(("home", "started"), [(NAME, 1), (OTHER, 0)])
+def test_nameless__a_branch_of_that_name_elsewhere_is_none_of_theirs(world: WebWorld, home: str, started: int) -> None:
+    world.rows.execute("delete from mason_github_repositories")
+    world.ports = replace(world.ports, home=home)
+    item = world.add_item(repository=None, status="rejected", branch_name="mason/thing")
+    answer(world, "/mason retry", number=a_pull_request(world, "mason/thing").number)
+    assert len(world.dispatches) == started
+    assert (world.item(item).status is ItemStatus.APPROVED) is bool(started)
+
+
 def test_status__shows_the_runs_of_this_place(world: WebWorld) -> None:
     assert answer(world, "/mason status") == "Nothing has run here yet."
     world.started()
