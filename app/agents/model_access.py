@@ -68,7 +68,8 @@ def failed(trouble: Trouble, session: str | None = None) -> AgentResult:
     if trouble.kind is TroubleKind.REFUSED:
         raise UsageError(trouble.sentence)
     failure = _FAILURES.get(trouble.kind, Failure.AGENT)
-    return AgentResult(error=one_line(trouble.sentence, 400), failure=failure, session=session)
+    sentence = f"{one_line(trouble.sentence, 400).rstrip('.')}."
+    return AgentResult(error=sentence, failure=failure, session=session)
 
 
 def role_policy(role: Role, policy: AgentPolicy) -> RolePolicy:

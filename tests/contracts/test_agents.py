@@ -72,7 +72,7 @@ def call(agent: Agent, tree: Path, role: Role, *, prd: str = PRD, stop: Stop | N
         task_id="2.1" if role in (Role.IMPLEMENT, Role.EXPLORE, Role.REVIEW) else None,
         iteration=1 if role is Role.FIX else None,
     )
-    return agent.run(request, stop or Stop(), lambda _: None)
+    return agent.run(request, stop or Stop(), lambda message, file="": None)
 
 
 def test_agent__has_the_name_it_is_listed_under() -> None:
