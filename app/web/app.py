@@ -16,7 +16,7 @@ from app.domain.jobs import ReconcileBacklog, ReconcileRun
 from app.ports.job_queue import JobQueue
 from app.web import notes, supabase_hook
 from app.web.access import Access
-from app.web.bodies import FORM, JSON, content_type, read_body
+from app.web.bodies import FORM, JSON, Deadlines, content_type, read_body
 from app.web.errors import NotSigned, answer_to
 from app.web.front import PATH as GITHUB
 from app.web.front import Front
@@ -52,17 +52,18 @@ class WebParts:
 def web_app(parts: WebParts) -> WSGIApplication:
     """The WSGI application; made after the fork, used by many threads."""
     app = Flask("mason", static_folder=None)
+    deadlines = Deadlines()
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     _add_borders(app)
     add_health(app, parts.probes, parts.metrics)
     if parts.exchange:
         add_runner_tokens(app, parts.exchange)
     if parts.supabase_secrets:
-        _add_supabase(app, parts)
+        _add_supabase(app, parts, deadlines)
     if not parts.github_secrets:
         return Access(app, parts.metrics)
     _add_github(app, parts)
-    return Access(Front(app, parts.github_secrets), parts.metrics)
+    return Access(Front(app, parts.github_secrets, deadlines), parts.metrics)
 
 
 def _add_borders(app: Flask) -> None:
@@ -111,12 +112,12 @@ def _add_github(app: Flask, parts: WebParts) -> None:
         return _accept(parts, noted, read_delivery(signed))
 
 
-def _add_supabase(app: Flask, parts: WebParts) -> None:
+def _add_supabase(app: Flask, parts: WebParts, deadlines: Deadlines) -> None:
     @app.post(SUPABASE)
     def supabase() -> Response:
         noted = notes.of(request.environ)
         noted.platform, noted.event = "supabase", "change"
-        body = read_body(request.environ, supabase_hook.LIMIT)
+        body = read_body(request.environ, supabase_hook.LIMIT, deadlines)
         headers = {name.lower(): value for name, value in request.headers.items()}
         if not supabase_signed(body, headers, parts.supabase_secrets, parts.clock().timestamp()):
             raise NotSigned

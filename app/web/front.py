@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from app.errors import MasonError
 from app.web import notes
-from app.web.bodies import FORM, JSON, content_type, read_body
+from app.web.bodies import FORM, JSON, Deadlines, content_type, read_body
 from app.web.errors import Malformed, MethodNotAllowed, NotSigned, tell
 from app.web.github_hook import RELEVANT
 from app.web.signatures import github_signed
@@ -31,9 +31,10 @@ _EVENT = re.compile(r"[0-9a-z_]{1,64}")
 class Front:
     """WSGI: everything but `PATH` goes on to ``inner``, and what of that is verified and may matter."""
 
-    def __init__(self, inner: WSGIApplication, secrets: Sequence[bytes]) -> None:
+    def __init__(self, inner: WSGIApplication, secrets: Sequence[bytes], deadlines: Deadlines) -> None:
         self._inner = inner
         self._secrets = secrets
+        self._deadlines = deadlines
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != PATH:
@@ -55,7 +56,7 @@ class Front:
         """Whether the event may matter; its body is noted then. Raises what is answered instead."""
         if environ["REQUEST_METHOD"] != "POST":
             raise MethodNotAllowed
-        body = read_body(environ, LIMIT)
+        body = read_body(environ, LIMIT, self._deadlines)
         if not github_signed(body, environ.get("HTTP_X_HUB_SIGNATURE_256"), self._secrets):
             raise NotSigned
         content_type(environ, JSON, FORM)
