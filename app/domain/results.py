@@ -211,6 +211,15 @@ class Usage:
             seconds=self.seconds + other.seconds,
         )
 
+    def __str__(self) -> str:
+        """For people; empty when nothing was used."""
+        tokens = self.input_tokens + self.output_tokens
+        parts = [f"{self.input_tokens:,} input and {self.output_tokens:,} output tokens"] if tokens else []
+        parts += [f"{self.cost_usd:.2f} USD"] if self.cost_usd else []
+        parts += [f"{self.turns:,} turns"] if self.turns and tokens else []
+        parts += [f"{self.tool_calls:,} tool calls"] if self.tool_calls and tokens else []
+        return ", ".join(parts)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Iteration:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.domain.results import CheckKind, CheckResult, CheckStatus, GateResult, Iteration, TierStatus, Usage
+from app.domain.results import CheckKind, CheckResult, CheckStatus, GateResult, Iteration, TierStatus
 from app.domain.results import TierResult as Tier
 from app.forge.github import text
 from app.ports.forge import Publication
@@ -73,7 +73,7 @@ def section(publication: Publication, tip: str, size: Size = SIZES[0]) -> str:
         tiers=[_tier(tier) for tier in (outcome.validator.tiers if outcome.validator else ())],
         iterations=[_iteration(iteration) for iteration in outcome.iterations],
         criteria=[asdict(criterion) for criterion in context.criteria],
-        cost=_cost(outcome.usage),
+        cost=str(outcome.usage),
         size=size,
     )
 
@@ -140,13 +140,3 @@ def _iteration(iteration: Iteration) -> dict[str, object]:
         "tried": iteration.tried,
         "result": "✅ passed" if iteration.passed else "❌ failed",
     }
-
-
-def _cost(usage: Usage) -> str:
-    tokens = usage.input_tokens + usage.output_tokens
-    if not (tokens or usage.cost_usd or usage.turns):
-        return ""
-    parts = [f"{usage.input_tokens:,} input and {usage.output_tokens:,} output tokens"] if tokens else []
-    parts += [f"{usage.cost_usd:.2f} USD"] if usage.cost_usd else []
-    parts += [f"{usage.turns} turns"] if usage.turns else []
-    return ", ".join(parts)
