@@ -23,11 +23,11 @@ _STRING = re.compile(rb"[\"`]([^\"`\n]{1,500})[\"`]")
 _COMMENT = re.compile(rb"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?")
 
 
-def grammar(path: str) -> str:
+def grammar(_: str) -> str:
     return "go"
 
 
-def uses(path: str) -> str:
+def uses(_: str) -> str:
     """The query that finds ``object.member`` and ``callee(arguments)``."""
     return _USES
 
@@ -65,7 +65,7 @@ def arguments(node: Node) -> int | None:
 
 
 def _package_name(source: str) -> str:
-    """What a package is most likely called: ``v2`` at its end is a version, ``go-`` before and ``.v2`` after no part."""
+    """What a package is most likely called: a version at the end, ``go-`` and ``.v2`` are no part of that."""
     parts = source.split("/")
     if len(parts) > 1 and re.fullmatch(r"v\d+", parts[-1]):
         parts.pop()

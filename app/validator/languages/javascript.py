@@ -185,10 +185,10 @@ def _declared(node: Node) -> Iterator[tuple[str, Parameters | None]]:
                 yield text(name), _parameters(one.child_by_field_name("value"))
             else:
                 yield from ((bound, None) for bound in _bound(name))
-    elif name := text(node.child_by_field_name("name")):
+    elif declared := text(node.child_by_field_name("name")):
         # The signatures of an overloaded function stand before it, in statements of their own.
         overloaded = node.type == "function_signature" or _follows_signature(node)
-        yield name.strip("'\""), None if overloaded else _parameters(node)
+        yield declared.strip("'\""), None if overloaded else _parameters(node)
 
 
 def _bound(pattern: Node) -> Iterator[str]:

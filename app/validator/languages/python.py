@@ -29,11 +29,11 @@ _BLOCKS = frozenset({"block", "else_clause", "elif_clause", "except_clause", "fi
                      "case_clause", "except_group_clause"})  # fmt: skip
 
 
-def grammar(path: str) -> str:
+def grammar(_: str) -> str:
     return "python"
 
 
-def uses(path: str) -> str:
+def uses(_: str) -> str:
     """The query that finds ``object.member`` and ``callee(arguments)``."""
     return _USES
 

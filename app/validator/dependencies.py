@@ -1,0 +1,78 @@
+"""New external dependencies: packages that a change imports, and that the repository neither declared nor imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from app.domain.results import Finding, Severity
+from app.validator.languages.records import Import, Module
+from app.validator.resolve import Repository, reader_of
+
+MOST_FINDINGS = 50
+
+_SEARCHED = 2000
+"""Files that mention a package and are looked into for an import of it."""
+
+
+def new_dependencies(
+    before: Repository,
+    after: Repository,
+    old: Mapping[str, Module],
+    new: Mapping[str, Module],
+    moves: Mapping[str, str],
+) -> Iterator[Finding]:
+    """A warning for a package that the change declares too, an error for one that no manifest declares.
+
+    Where that cannot be told (no manifest at all, or a Python distribution that the change adds and whose modules may
+    have any name), a warning. ``old`` and ``new`` are the changed files, ``moves`` old paths to new ones.
+    """
+    origin = {to: path for path, to in moves.items()}
+    seen: set[str] = set()
+    for path, module in new.items():
+        was = origin.get(path, path)
+        had = {_package(before, was, one) for one in old.get(was, Module()).imports}
+        for one in module.imports:
+            package = _package(after, path, one)
+            if package and package not in had | seen and len(seen) < MOST_FINDINGS:
+                seen.add(package)
+                if finding := _finding(before, after, path, one, package):
+                    yield finding
+
+
+def _package(repository: Repository, path: str, one: Import) -> str:
+    external = repository.target(path, one) is None
+    return repository.resolver(path).package(path, one.specifier) if external else ""
+
+
+def _finding(before: Repository, after: Repository, path: str, one: Import, package: str) -> Finding | None:
+    resolver = after.resolver(path)
+    had, has = before.resolver(path).declared(path), resolver.declared(path)
+    if (had and resolver.covers(had, package)) or _is_used(before, path, package):
+        return None
+    where = f"{path} imports {package} in line {one.line}"
+    if has and resolver.covers(has, package):
+        message, severity = f"new dependency: {where}, and this change declares it", Severity.WARNING
+        return Finding(
+            path=path, message=message, severity=severity, recommendation=f"make sure that {package} is needed"
+        )
+    unclear = has is None or (path.endswith((".py", ".pyi")) and bool(has - (had or frozenset())))
+    return Finding(
+        path=path,
+        message=f"new dependency: {where}, and no manifest declares it by that name",
+        severity=Severity.WARNING if unclear else Severity.ERROR,
+        recommendation=f"do without {package}, or declare it where the repository declares what it needs",
+    )
+
+
+def _is_used(before: Repository, path: str, package: str) -> bool:
+    """Whether some file imported it already: then it is there, whatever it is called in a manifest."""
+    reader, resolver = reader_of(path), before.resolver(path)
+    first = package.partition(".")[0] if path.endswith((".py", ".pyi")) else package
+    mentioning = [other for other in before.files.mentioning([first]) if reader_of(other) is reader]
+    for other, data in before.contents(mentioning[:_SEARCHED]):
+        scanned = reader.scan(data) if reader else None
+        if scanned is None:
+            scanned = ((i.specifier, i.name) for i in before.module(other, data).imports)
+        if any(first in (resolver.package(other, source), source.partition(".")[0]) for source, _ in scanned):
+            return True
+    return False
