@@ -1,7 +1,7 @@
 # Mason's image: the Action (without arguments) and the `mason` command (with arguments).
 #
 #   docker build -t mason .                          the Action as it is published
-#   docker build -t mason --build-arg CLAUDE=1 .     with the Claude agent, about 360 MB more
+#   docker build -t mason --build-arg CLAUDE= .      without Claude Code, about 360 MB less
 #   docker run --rm mason --version
 #
 # Every Python package, Node and uv come from requirements.lock with their hashes, mise with the hash below.
@@ -43,7 +43,7 @@ RUN python3 -m venv tools \
  && tar -xzf "jdxcode-mise-linux-x64-$MISE.tgz" -C mise --strip-components=2 package/bin/mise
 
 # Mason's own environment: what the package needs, then the package.
-ARG CLAUDE=
+ARG CLAUDE=1
 RUN python3 -m venv --without-pip /opt/mason \
  && python3 .ci/locked.py embedded ${CLAUDE:+claude} > packages.txt \
  && tools/bin/pip --python /opt/mason/bin/python install --quiet --require-hashes --no-deps -r packages.txt

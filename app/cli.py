@@ -69,7 +69,7 @@ def main(verbose: bool) -> None:
 @click.option("--max-parallel", type=click.IntRange(1, 64), default=2, show_default=True, help="Items side by side.")
 @click.option(
     "--agent",
-    type=click.Choice(["claude", "command", "patch"]),
+    type=click.Choice(["claude", "codex", "gemini", "aider", "opencode", "command", "patch"]),
     help="Who edits the files.  [default: as .github/mason.yml says, else claude where its key is set, else patch]",
 )
 @click.option("--agent-command", metavar="COMMAND", help="The program of --agent command; it gets the prompt on stdin.")
@@ -143,7 +143,7 @@ def validate(number: int, repository: Path, **options: Any) -> None:  # noqa: AN
 @click.argument("instructions", default="")
 @click.option(
     "--agent",
-    type=click.Choice(["claude", "command", "patch"]),
+    type=click.Choice(["claude", "codex", "gemini", "aider", "opencode", "command", "patch"]),
     help="Who edits the files.  [default: as .github/mason.yml says, else claude where its key is set, else patch]",
 )
 @click.option("--agent-command", metavar="COMMAND", help="The program of --agent command; it gets the prompt on stdin.")

@@ -10,7 +10,9 @@ from app.agents.claude import ClaudeAgent
 from app.agents.command import CommandAgent
 from app.agents.model_access import ModelProxy
 from app.agents.patch import PatchAgent
+from app.agents.presets import PRESETS
 from app.domain.policy import AgentPolicy
+from app.errors import UsageError
 from app.ports.agent import Agent
 
 
@@ -60,3 +62,19 @@ ADAPTERS: dict[str, Callable[[AgentOptions], Agent]] = {
     "command": _command,
     "patch": lambda options: PatchAgent(options.environ, scratch=options.scratch),
 }
+
+NAMES = (*sorted(ADAPTERS), *sorted(PRESETS))
+"""What an agent can be called: an adapter, or a program that the command agent knows."""
+
+
+def agent_name(asked: str | None, policy: AgentPolicy, installed: str | None, *, claude_key: bool) -> str:
+    """Which agent works: what was asked for, else the policy's, else what the installation says.
+
+    A command or a preset alone means the command agent; a key for Claude means Claude, for nothing else needs it.
+    Raises UsageError for a name that there is not.
+    """
+    implied = "command" if policy.command or policy.preset else None
+    name = asked or policy.name or implied or installed or ("claude" if claude_key else "patch")
+    if name not in NAMES:
+        raise UsageError(f"There is no agent “{name[:40]}”; choose one of {', '.join(NAMES)}")
+    return name

@@ -10,18 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from app import process
-from app.agents.adapters import ADAPTERS
 from app.config_file import CONFIG_NAME, top_level
 from app.domain.policy import POLICY_PATH, parse_policy
-from app.errors import UsageError
-from app.flows.doctor import Finding, Status, fail, judge_git, ok, skipped
+from app.flows.doctor import Finding, Status, judge_git, ok, skipped
 from app.gate.steps import Words
 from app.gate.toolchain import detect
 from app.settings import Settings, runs_dir
 from app.workspace import compare
 from app.workspace.source import Source
 
-MODEL_KEYS = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "OPENAI_API_KEY")
 LITTLE, TOO_LITTLE = 2 * 2**30, 2**28
 """Bytes of free disk space: a warning below the one, a failure below the other."""
 
@@ -64,39 +61,6 @@ def probe_toolchain(repository: Path, environ: Mapping[str, str]) -> Sequence[Fi
     brings = toolchain.install is not None and not needed
     fix = "install them, unless the install step brings them" if brings else "install them"
     return [Finding(check="toolchain", status=Status.WARN if brings else Status.FAIL, detail=detail, fix=fix)]
-
-
-def probe_agent(settings: Settings, environ: Mapping[str, str]) -> Sequence[Finding]:
-    """The agent's program, and whether a model key is there for it. Its value is never read."""
-    name = settings.agent or "patch"
-    try:
-        command = shlex.split(settings.agent_command or "") if name == "command" else [name]
-    except ValueError as problem:
-        raise UsageError(f"MASON_AGENT_COMMAND cannot be read: {problem}.") from problem
-    if name == "patch":
-        return [ok("agent", "patch: no program needed"), skipped("model key", "the patch agent needs none")]
-    return [_program(name, command, environ), _model_key(settings, environ)]
-
-
-def _program(name: str, command: Sequence[str], environ: Mapping[str, str]) -> Finding:
-    if name not in ADAPTERS:
-        return fail("agent", f"there is no agent {name!r}", f"set MASON_AGENT to one of {', '.join(sorted(ADAPTERS))}")
-    if not command:
-        return fail("agent", "no program is named", "set MASON_AGENT_COMMAND")
-    if not shutil.which(command[0], path=environ.get("PATH", "")):
-        return fail("agent", f"the program {Path(command[0]).name} was not found", "install it, or correct the name")
-    return ok("agent", f"{name}: {Path(command[0]).name}")
-
-
-def _model_key(settings: Settings, environ: Mapping[str, str]) -> Finding:
-    passed = MODEL_KEYS if settings.agent != "command" else settings.pass_env.split()
-    present = [name for name in (*MODEL_KEYS, *passed) if environ.get(name, "").strip()]
-    given = sorted({name for name in present if name in passed})
-    if given:
-        return ok("model key", f"{', '.join(given)} is set")
-    detail = f"{', '.join(present)} is set, but not passed on" if present else "none is set"
-    fix = "name it in MASON_PASS_ENV, unless the program has a login of its own"
-    return Finding(check="model key", status=Status.WARN, detail=detail, fix=fix)
 
 
 def probe_disk(settings: Settings, state: Path) -> Sequence[Finding]:

@@ -15,6 +15,7 @@ from rich.text import Text
 from app import versions
 from app.config_file import read_config_file
 from app.doctor import machine
+from app.doctor.agent import probe_agent
 from app.doctor.forge import probe_github
 from app.doctor.store import probe_binaries, probe_store, skipped
 from app.domain.supabase_keys import read_key
@@ -50,7 +51,7 @@ def check_up(repository: Path, *, dsn: str | None, production: bool) -> list[Fin
         "git": lambda: machine.probe_git(environ),
         "repository": lambda: machine.probe_repository(repository, environ),
         "toolchain": lambda: machine.probe_toolchain(repository, environ),
-        "agent": lambda: machine.probe_agent(settings, environ),
+        "agent": lambda: probe_agent(repository, settings, environ),
         "disk space": lambda: machine.probe_disk(settings, state),
         "GitHub": lambda: probe_github(settings, repository, environ),
         "keys in git": lambda: machine.probe_ignored(repository, environ),

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app import users
-from app.agents.adapters import ADAPTERS, AgentOptions
+from app.agents.adapters import ADAPTERS, AgentOptions, agent_name
 from app.agents.model_apis import Provider
+from app.agents.presets import PRESETS
 from app.agents.proxy import ModelProxy
 from app.agents.proxy_upstream import Upstream
 from app.domain.policy import AgentPolicy
@@ -42,11 +43,6 @@ def model_proxy(settings: Settings, request: RunRequest, environ: Mapping[str, s
         yield proxy
 
 
-def default_agent(settings: Settings) -> str:
-    """A key that was given to Mason says what it is for; without one only what PRDs hold can be applied."""
-    return settings.agent or ("claude" if settings.anthropic_api_key else "patch")
-
-
 def agent_maker(
     settings: Settings, request: RunRequest, environ: Mapping[str, str], scratch: Path, proxy: ModelProxy | None
 ) -> MakeAgent:
@@ -54,39 +50,32 @@ def agent_maker(
 
     Raises UsageError at once for a name or a command line that no policy could make good.
     """
-    check_name(request.agent or default_agent(settings))
-    words(request.agent_command)
+
+    def name_by(policy: AgentPolicy) -> str:
+        asked = request.agent or ("command" if request.agent_command else None)
+        return agent_name(asked, policy, settings.agent, claude_key=settings.anthropic_api_key is not None)
 
     def make(policy: AgentPolicy) -> Agent:
-        asked = request.agent or ("command" if request.agent_command else None)
-        name = check_name(asked or policy.name or implied(policy) or default_agent(settings))
+        name = name_by(policy)
+        preset = name if name in PRESETS else policy.preset
+        command = policy.command if preset else request.agent_command or policy.command or settings.agent_command
         model = request.model or policy.model
         own = {"MASON_MODEL": model} if model else {}
-        return ADAPTERS[name](
+        return ADAPTERS["command" if name in PRESETS else name](
             AgentOptions(
                 environ={**environ, **own},
-                command=words(request.agent_command or policy.command or settings.agent_command),
+                command=words(command),
                 pass_env=(*settings.pass_env.split(), *own),
                 scratch=scratch,
-                policy=policy.model_copy(update={"model": model}),
+                policy=policy.model_copy(update={"model": model, "preset": preset}),
                 proxy=proxy,
                 claude=settings.claude,
             )
         )
 
+    name_by(AgentPolicy())
+    words(request.agent_command)
     return make
-
-
-def implied(policy: AgentPolicy) -> str | None:
-    """A command or a preset alone means the ``command`` adapter."""
-    return "command" if policy.command or policy.preset else None
-
-
-def check_name(name: str) -> str:
-    """The name of an agent that there is. Raises UsageError."""
-    if name not in ADAPTERS:
-        raise UsageError(f"There is no agent “{name[:40]}”; choose one of {', '.join(sorted(ADAPTERS))}")
-    return name
 
 
 def words(command: str | None) -> tuple[str, ...]:

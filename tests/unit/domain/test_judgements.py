@@ -101,7 +101,7 @@ VALID: dict[str, Any] = {"number": 7, "commit": "a" * 40, "checks": [CHECK]}
         json.dumps(VALID | {"commit": "main"}),
         json.dumps(VALID | {"commit": "a" * 41}),
         json.dumps(VALID | {"commit": "a" * 40 + "\n"}),
-        json.dumps(VALID | {"checks": [CHECK] * 7}),
+        json.dumps(VALID | {"checks": [CHECK] * 9}),
         json.dumps(VALID | {"checks": [CHECK | {"kind": "magic"}]}),
         json.dumps(VALID | {"checks": [CHECK | {"status": "approved"}]}),
         json.dumps(VALID | {"checks": [CHECK | {"seconds": -1}]}),
