@@ -73,6 +73,7 @@ class OidcVerifier:
         self._fetching = threading.Lock()
         self._keys: Mapping[str, jwt.PyJWK] = {}
         self._asked_at: float | None = None
+        self._stale = True
 
     def identity(self, token: str) -> RunnerIdentity:
         """Raises BadIdentity for any trouble with the token, Unreachable while there are no keys to check it with."""
@@ -100,16 +101,18 @@ class OidcVerifier:
             if age is None or age > KEPT or (name not in self._keys and age >= REFETCH):
                 self._asked_at = self._clock()
                 self._renew()
-            if not self._keys:
-                raise ForgeUnreachable("The keys of GitHub Actions are not known yet.")
-            if name not in self._keys:
-                raise BadIdentity
-            return self._keys[name]
+            if name in self._keys:
+                return self._keys[name]
+            if self._stale or not self._keys:  # it may be a new one, which could not be asked for
+                raise ForgeUnreachable("The keys of GitHub Actions are not known now.")
+            raise BadIdentity
 
     def _renew(self) -> None:
         """Those that we have stay good while there are no others."""
+        self._stale = True
         try:
             self._keys = _keys(self._fetch())
+            self._stale = False
         except Unreachable as problem:
             log.warning("%s", problem)
 

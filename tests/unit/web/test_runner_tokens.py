@@ -183,6 +183,24 @@ def test_keys__the_ones_we_have_stay_good_while_the_issuer_is_away() -> None:
     assert verifier.identity(token())
 
 
+def test_keys__an_unknown_one_while_the_issuer_is_away_is_no_refusal() -> None:
+    """It may be the issuer's newest: the job is to ask again."""
+    issuer = Issuer("first")
+    verifier = issuer.verifier
+    verifier.identity(token())
+    issuer.document = jwks("first", "second")
+    issuer.away, issuer.now = True, issuer.now + 61
+    for _ in range(3):
+        with pytest.raises(ForgeUnreachable):
+            verifier.identity(token(kid="second", signer="second"))
+        assert verifier.identity(token())
+    assert issuer.asked == 2
+    issuer.away, issuer.now = False, issuer.now + 61
+    assert verifier.identity(token(kid="second", signer="second"))
+    with pytest.raises(BadIdentity):
+        verifier.identity(token(kid="third", signer="third"))
+
+
 @pytest.mark.parametrize(
     "document", [b"", b"[]", b"null", b'{"keys": 5}', b'{"keys": [5]}', b'{"keys": []}', b"[" * 99_999]
 )
