@@ -99,31 +99,23 @@ _LOCAL = re.compile(
     r"^(?:localhost|127\.|0\.0\.0\.0|db$|postgres$|database$|redis$|mysql$|mongo$|host$|hostname$)|example\b"
 )
 
-_PIECE = 2000
-_OVERLAP = 300
-
 
 def find_secrets(source: Source) -> Iterator[Sighting]:
     """What has the form of somebody's key, and no sign of being a placeholder."""
-    for number, line in enumerate(source.lines, 1):
-        if len(line) < 16:
-            continue
-        seen = {secret for piece in _pieces(line) for secret in _in_piece(piece) if not looks_made_up(secret)}
-        yield from (_sighting(number, secret) for secret in sorted(seen.union(_tokens(line))))
-    lines: Lines | None = None
-    for match in _PRIVATE_KEY.finditer(source.text):
-        if not looks_made_up(match[1]):
-            lines = lines or Lines(source.text)
-            yield _sighting(lines.at(match.start()), match[1])
+    found = {place for place in _places(source.text) if not looks_made_up(place[1])}
+    lines = Lines(source.text) if found else None
+    if lines:
+        by_line = sorted({(lines.at(offset), secret) for offset, secret in found})
+        yield from (_sighting(line, secret) for line, secret in by_line)
 
 
 def find_likely_secrets(source: Source) -> Iterator[Sighting]:
     """A literal given to something that is called a password, secret, token or key."""
-    for number, line in enumerate(source.lines, 1):
-        for match in _ASSIGNED.finditer(line):
-            value = match[1]
-            if not looks_made_up(value) and not _is_words(value):
-                yield _sighting(number, value)
+    lines: Lines | None = None
+    for match in _ASSIGNED.finditer(source.text):
+        if not looks_made_up(match[1]) and not _is_words(match[1]):
+            lines = lines or Lines(source.text)
+            yield _sighting(lines.at(match.start()), match[1])
 
 
 def looks_made_up(secret: str) -> bool:
@@ -133,18 +125,15 @@ def looks_made_up(secret: str) -> bool:
     return is_sequential_string(secret)
 
 
-def _in_piece(piece: str) -> Iterator[str]:
+def _places(text: str) -> Iterator[tuple[int, str]]:
+    """Offset and secret; the same one perhaps more than once."""
     for expression in _EXPRESSIONS:
-        yield from (match[0] for match in expression.finditer(piece))
-
-
-def _tokens(line: str) -> Iterator[str]:
-    for jwt in _JWT.finditer(line):
-        if not _is_public(jwt[1]):
-            yield jwt[0]
-    for connection in _CONNECTION.finditer(line):
-        if not _LOCAL.search(connection[2].lower()) and not looks_made_up(connection[1]):
-            yield connection[1]
+        yield from ((match.start(), match[0]) for match in expression.finditer(text))
+    yield from ((jwt.start(), jwt[0]) for jwt in _JWT.finditer(text) if not _is_public(jwt[1]))
+    yield from ((key.start(), key[1]) for key in _PRIVATE_KEY.finditer(text))
+    for connection in _CONNECTION.finditer(text):
+        if not _LOCAL.search(connection[2].lower()):
+            yield connection.start(), connection[1]
 
 
 def _is_public(payload: str) -> bool:
@@ -162,15 +151,6 @@ def _is_words(value: str) -> bool:
     bits = -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
     kinds = sum(bool(re.search(kind, value)) for kind in ("[a-z]", "[A-Z]", "[0-9]", r"[^\w\s./-]"))
     return bits < 3.0 or kinds < 2 or bool(re.fullmatch(r"[A-Za-z]+(?:[._/:-][A-Za-z]+)*[0-9]{0,2}", value))
-
-
-def _pieces(line: str) -> Iterator[str]:
-    """A long line in pieces, so that no pattern has to look far."""
-    if len(line) <= _PIECE:
-        yield line
-        return
-    for start in range(0, len(line), _PIECE - _OVERLAP):
-        yield line[start : start + _PIECE]
 
 
 def _sighting(line: int, secret: str) -> Sighting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import accumulate, islice
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class Syntax:
     def __init__(self, language: str, data: bytes) -> None:
         self.data = data
         tree = Parser(_grammar(language)).parse(data)
-        self.nodes = list(_flat(tree.walk()))
+        self.nodes = _flat(tree.walk())
         self.whole = len(self.nodes) < MOST_NODES
         """False: only the first nodes are here."""
         self._kinds: dict[str, list[int]] = defaultdict(list)
@@ -91,31 +91,42 @@ def _grammar(language: str) -> Language:
     return Language(GRAMMARS[language]())
 
 
-def _flat(cursor: TreeCursor) -> Iterable[Node]:
-    nodes: list[Node] = []
+def _flat(cursor: TreeCursor) -> list[Node]:
+    """Every node but signs without a role (brackets, commas): in columns first, records are slow to change."""
+    columns: tuple[list[str], list[int], list[int], list[int], list[str], list[int]] = ([], [], [], [], [], [])
+    kinds, starts, ends, parents, fields, afters = columns
     open_nodes = [-1]
-    while len(nodes) < MOST_NODES:
-        node = cursor.node
-        if node is None:
-            break
-        field = cursor.field_name or ""
-        nodes.append(Node(node.type, node.start_byte, node.end_byte, open_nodes[-1], field, 0))
-        open_nodes.append(len(nodes) - 1)
+    while len(kinds) < MOST_NODES and (node := cursor.node):
+        field = cursor.field_name
+        if node.is_named or field:
+            parents.append(open_nodes[-1])
+            open_nodes.append(len(kinds))
+            kinds.append(node.type)
+            starts.append(node.start_byte)
+            ends.append(node.end_byte)
+            fields.append(field or "")
+            afters.append(0)
+        else:
+            open_nodes.append(open_nodes[-1])  # it has no children, and is closed next
         if cursor.goto_first_child():
             continue
-        _close(nodes, open_nodes)
-        while not cursor.goto_next_sibling():
-            if not cursor.goto_parent():
-                return nodes
-            _close(nodes, open_nodes)
-    while len(open_nodes) > 1:
-        _close(nodes, open_nodes)
-    return nodes
+        if not _to_next(cursor, open_nodes, afters):
+            break
+    for index in open_nodes[1:]:
+        afters[index] = len(kinds)
+    return list(map(Node, *columns))
 
 
-def _close(nodes: list[Node], open_nodes: list[int]) -> None:
-    index = open_nodes.pop()
-    nodes[index] = nodes[index]._replace(after=len(nodes))
+def _to_next(cursor: TreeCursor, open_nodes: list[int], afters: list[int]) -> bool:
+    """Close nodes until one has a sibling; False at the end."""
+    while True:
+        index = open_nodes.pop()
+        if index >= 0 and (not open_nodes or open_nodes[-1] != index):
+            afters[index] = len(afters)
+        if cursor.goto_next_sibling():
+            return True
+        if not cursor.goto_parent():
+            return False
 
 
 class Lines:
