@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from app.agents.presets import find_preset
 from app.agents.strict_schema import strict
 from app.domain.policy import AgentPolicy
 from app.domain.results import Usage
+from app.domain.text import one_line
 from app.errors import UsageError
 from app.ports.agent import AgentRequest, AgentResult, OnActivity
 from app.process import Finished, Stop, base_environment, run
@@ -39,6 +41,7 @@ TEXT_LIMIT = 200_000
 """Characters at the end of the output that are looked at."""
 
 _ACTIVITY_EVERY = 1.0
+_COLOURS = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +136,7 @@ class CommandAgent:
         variables |= _ways_to_a_model(access) if access else {}
         if self._preset is None:
             return _Call(words=self._command, variables=variables, stdin=prompt)
-        values = {"model": model} if model else {}
+        values = {"may_change": "deny" if request.read_only else "allow"} | ({"model": model} if model else {})
         if access:
             values |= {"openai_url": access.openai_url, "anthropic_url": access.anthropic_url}
         if "MASON_SCHEMA" in variables:
@@ -238,8 +241,8 @@ class _Activity:
         now = time.monotonic()
         if now < self._next:
             return
-        lines = chunk[-2000:].decode("utf-8", "replace").replace("\0", "").split("\n")
-        last = next((" ".join(line.split()) for line in reversed(lines) if line.strip()), "")
+        text = _COLOURS.sub("", chunk[-2000:].decode("utf-8", "replace"))
+        last = next((shown for line in reversed(text.split("\n")) if (shown := one_line(line.replace("\0", "")))), "")
         if last:
             self._next = now + _ACTIVITY_EVERY
-            self._tell(last[:200])
+            self._tell(last)

@@ -1,8 +1,8 @@
 """The command agent's presets: programs that it knows how to call. Each is data; there is no code for one of them.
 
 Words and values are `string.Template`s. What they may name: ``$prompt_file``, ``$schema`` and ``$answer`` (files; the
-latter two only where a structured answer is wanted), ``$model``, and with a model proxy ``$openai_url`` and
-``$anthropic_url``. What names something that is not there is left out.
+latter two only where a structured answer is wanted), ``$may_change`` (allow or deny), ``$model``, and with a model
+proxy ``$openai_url`` and ``$anthropic_url``. What names something that is not there is left out.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ PRESETS: Mapping[str, Preset] = {
     # https://opencode.ai/docs/cli; its own settings come last of all and so win over the repository's.
     "opencode": Preset(
         program="opencode",
-        options=(("run",), ("--model", "$model")),
-        reading=("--agent", "plan"),
-        writing=("--agent", "build"),
+        options=(("run", "--title", "Mason"), ("--model", "$model")),
         environment={
             "OPENCODE_CONFIG_CONTENT": (
-                '{"share":"disabled","autoupdate":false,"permission":{"*":"allow","webfetch":"deny","question":"deny"},'
-                '"provider":{"openai":{"options":{"baseURL":"$openai_url"}},'
+                '{"share":"disabled","provider":{"openai":{"options":{"baseURL":"$openai_url"}},'
                 '"anthropic":{"options":{"baseURL":"$anthropic_url/v1"}}}}'
+            ),
+            "OPENCODE_PERMISSION": (
+                '{"*":"allow","edit":"$may_change","bash":"$may_change","webfetch":"deny","question":"deny"}'
             ),
             "OPENCODE_DISABLE_PROJECT_CONFIG": "1",
             "OPENCODE_DISABLE_AUTOUPDATE": "1",
