@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -11,11 +12,13 @@ import pytest
 
 from app import users
 from app.agents.adapters import ADAPTERS, AgentOptions
+from app.agents.claude import ClaudeAgent
 from app.domain.items import Item, ItemStatus
 from app.errors import UsageError
 from app.ports.agent import AgentRequest, AgentResult, Role
 from app.process import Stop
 from tests.other_users import needs_root, user_pool
+from tests.unit.agents.claude_kit import Calls, printed, result
 from tests.unit.test_users import living, sh
 
 pytestmark = needs_root
@@ -144,3 +147,46 @@ def test_patch__somebody_elses_file_is_not_changed(tree: Path, scratch: Path, da
     result = call(tree, scratch, prd=RENAME)
     assert "somebody else" in result.error
     assert not (tree / "src" / "told").exists()
+
+
+def claude(calls: Calls, user: int, *scripts: str) -> ClaudeAgent:
+    """A stand-in for Claude Code, for a tree of the user's; only Mason writes where its files are."""
+    users.give(calls.tree, user)
+    users.give(calls.place / "notes", user)
+    calls.scratch.chmod(0o711)
+    return calls.agent(*scripts)
+
+
+def test_claude__works_as_the_trees_user_in_places_of_its_own(data_root: Path, user: int) -> None:
+    calls = Calls(place=data_root / "calls")
+    script = 'id -u > who; touch "$HOME/x" "$TMPDIR/x" "$CLAUDE_CONFIG_DIR/x"; (setsid env -i sleep 600 &)'
+    agent = claude(calls, user, f"{script}\n{printed(result())}")
+    assert calls.call(agent).error == ""
+    assert (calls.tree / "who").read_text() == f"{user}\n"
+    assert living(user) == []
+    assert list(calls.scratch.iterdir()) == []
+
+
+def test_claude__sessions_are_their_trees_users(data_root: Path, user: int) -> None:
+    """A tree that comes back with another user finds nothing of the one before."""
+    calls = Calls(place=data_root / "calls")
+    agent = claude(calls, user, f'ls "$CLAUDE_CONFIG_DIR" > seen; touch "$CLAUDE_CONFIG_DIR/x"\n{printed(result())}')
+    for expected in ("", "x\n"):
+        assert calls.call(agent, role=Role.FIX, iteration=1).error == ""
+        assert (calls.tree / "seen").read_text() == expected
+    (kept,) = calls.scratch.iterdir()
+    assert (kept.stat().st_uid, stat.S_IMODE(kept.stat().st_mode)) == (user, 0o700)
+    with user_pool().lease() as other:
+        users.give_all(calls.tree, other)
+        users.give_all(calls.place / "notes", other)
+        assert calls.call(agent, role=Role.FIX, iteration=1).error == ""
+        assert (calls.tree / "seen").read_text() == ""
+        assert [place.stat().st_uid for place in calls.scratch.iterdir()] == [other]
+
+
+def test_claude__a_program_that_only_mason_reaches(data_root: Path, user: int) -> None:
+    calls = Calls(place=data_root / "calls")
+    agent = claude(calls, user, "true")
+    calls.place.chmod(0o700)
+    with pytest.raises(UsageError, match=f"cannot get at {calls.place}/claude"):
+        calls.call(agent)
