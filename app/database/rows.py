@@ -15,7 +15,19 @@ from app.ports.app_database import Answered
 Row = Mapping[str, Any]
 
 DISPATCH_COLUMNS = (
-    *("id", "work", "repository", "items", "base_commit", "base_branch", "number", "instructions", "smoke_test", "e2e"),
+    *(
+        "id",
+        "work",
+        "repository",
+        "items",
+        "approvals",
+        "base_commit",
+        "base_branch",
+        "number",
+        "instructions",
+        "smoke_test",
+        "e2e",
+    ),
     *("request", "state", "tries", "workflow_run", "url", "cancelled_by", "outcome", "reason", "cost_usd"),
     *("created_at", "tried_at", "dispatched_at", "ended_at"),
 )
@@ -38,6 +50,7 @@ def dispatch_row(dispatch: Dispatch) -> dict[str, object]:
         "work": dispatch.work.value,
         "state": dispatch.state.value,
         "items": list(dispatch.items),
+        "approvals": list(dispatch.approvals),
         "base_commit": dispatch.base.commit if dispatch.base else None,
         "base_branch": dispatch.base.branch if dispatch.base else None,
     }
@@ -47,8 +60,9 @@ def dispatch_row(dispatch: Dispatch) -> dict[str, object]:
 def read_dispatch(row: Row) -> Dispatch:
     plain = {name: row[name] for name in DISPATCH_COLUMNS if not name.startswith("base_")}
     base = Base(commit=row["base_commit"], branch=row["base_branch"]) if row["base_commit"] is not None else None
-    typed = {"work": Work(row["work"]), "state": DispatchState(row["state"]), "items": _ids(row["items"]), "base": base}
-    return Dispatch(**{**plain, **typed})
+    lists = {"items": _ids(row["items"]), "approvals": tuple(row["approvals"])}
+    typed = {"work": Work(row["work"]), "state": DispatchState(row["state"]), "base": base}
+    return Dispatch(**{**plain, **lists, **typed})
 
 
 def request_row(request: Request) -> dict[str, object]:

@@ -58,18 +58,20 @@ class WorkflowRun:
 class Dispatch:
     """One piece of work for a runner. ``id`` is the run's id, in the backlog's rows and in the workflow run's name.
 
-    ``repository`` is None for a local repository without a name. ``items`` are those meant to be in the run; ``base``
-    is pinned once it is prepared. ``request`` is the key of the request that asked for it, empty when an approval did;
-    ``number`` is the issue or pull request it is told about (0: none), for ``fix`` and ``validate`` also the one it
-    works on. ``tries`` counts calls that hand it over; ``cancelled_by`` is the login of who asked to stop it.
-    ``outcome`` is how it ended (`success`, `failed`, `cancelled`, `nothing`); ``reason`` is one sentence about it,
-    ``cost_usd`` what its agents have cost, as far as the backlog knows.
+    ``repository`` is None for a local repository without a name. ``items`` are those meant to be in the run,
+    ``approvals`` the times of their approvals as the backlog had them then; ``base`` is pinned once it is prepared.
+    ``request`` is the key of the request that asked for it, empty when an approval did; ``number`` is the issue or pull
+    request it is told about (0: none), for ``fix`` and ``validate`` also the one it works on. ``tries`` counts calls
+    that hand it over; ``cancelled_by`` is the login of who asked to stop it. ``outcome`` is how it ended (`success`,
+    `failed`, `cancelled`, `nothing`); ``reason`` is one sentence about it, ``cost_usd`` what its agents have cost, as
+    far as the backlog knows.
     """
 
     id: UUID
     work: Work
     repository: str | None
     items: tuple[UUID, ...] = ()
+    approvals: tuple[datetime | None, ...] = ()
     base: Base | None = None
     number: int = 0
     instructions: str = ""
@@ -88,6 +90,12 @@ class Dispatch:
     tried_at: datetime | None = None
     dispatched_at: datetime | None = None
     ended_at: datetime | None = None
+
+    def is_for(self, item: UUID, approved_at: datetime | None) -> bool:
+        """Whether an item that was approved then is in it by this very approval, and not by an earlier one. Told by
+        what was seen, for the clocks of two databases cannot be compared; taken for granted where nothing was noted.
+        """
+        return approved_at == dict(zip(self.items, self.approvals, strict=False)).get(item, approved_at)
 
 
 class Step(StrEnum):

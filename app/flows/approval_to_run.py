@@ -83,10 +83,16 @@ def start_waiting(ports: AppPorts, fence: Fence, name: str | None, items: Sequen
 
 def start_run(ports: AppPorts, name: str | None, items: Sequence[Item], *, base: Base | None = None) -> Dispatch:
     """A run over these items, from now on somebody's work: the dispatch and its job are stored together."""
-    ids = tuple(item.id for item in items)
-    now = ports.database.now()
     return ports.database.record(
-        Dispatch(id=uuid4(), work=Work.RUN, repository=name, items=ids, base=base, created_at=now)
+        Dispatch(
+            id=uuid4(),
+            work=Work.RUN,
+            repository=name,
+            items=tuple(item.id for item in items),
+            approvals=tuple(item.approved_at for item in items),
+            base=base,
+            created_at=ports.database.now(),
+        )
     )
 
 

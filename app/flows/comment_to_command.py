@@ -178,6 +178,7 @@ def start(asking: Asking, items: Sequence[Item], command: asked.RunCommand | Non
         asking,
         Work.RUN,
         items=tuple(item.id for item in items),
+        approvals=tuple(item.approved_at for item in items),
         smoke_test=bool(command and command.smoke_test),
         e2e=bool(command and command.e2e),
     )

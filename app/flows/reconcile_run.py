@@ -231,8 +231,7 @@ def put_off(ports: AppPorts, dispatch: Dispatch) -> None:
         ports.backlog.settle(claim, Outcome(verdict=Verdict.DEFERRED, reason=reason))
     for item in ports.backlog.items(dispatch.items):
         given_back = item.status is ItemStatus.APPROVED
-        approved_anew = item.approved_at is not None and item.approved_at > dispatch.created_at
-        if given_back and not approved_anew and item.failed_base is None:
+        if given_back and dispatch.is_for(item.id, item.approved_at) and item.failed_base is None:
             ports.backlog.defer(item.id, reason)
 
 
@@ -256,7 +255,7 @@ def end_the_round(ports: AppPorts, dispatch: Dispatch, reason: str) -> None:
         rounds = [
             one
             for one in ports.database.dispatches(repository=dispatch.repository, item=item.id)
-            if one.tries and (item.approved_at is None or one.created_at >= item.approved_at)
+            if one.tries and one.is_for(item.id, item.approved_at)
         ]
         if len(rounds) < MAX_ATTEMPTS:
             continue

@@ -76,6 +76,7 @@ def test_record__every_field_comes_back(store: AppDatabase) -> None:
     full = dispatch(
         work=Work.FIX,
         items=(uuid4(), uuid4()),
+        approvals=(LONG_AGO - timedelta(microseconds=1), None),
         base=Base(commit="c" * 40, branch="main"),
         number=2**33,
         instructions="rename “x”\nplease",
@@ -95,7 +96,7 @@ def test_record__every_field_comes_back(store: AppDatabase) -> None:
     )
     assert store.record(full) == full
     assert store.dispatch(full.id) == full
-    bare = dispatch(repository=None, items=())
+    bare = dispatch(repository=None, items=(), approvals=(None,))
     assert store.record(bare) == bare
 
 

@@ -25,8 +25,6 @@ def lose(world: WebWorld) -> None:
 
 def age(world: WebWorld, dispatch: Dispatch, minutes: float = 61) -> None:
     world.edit_dispatch(dispatch.id, created_at=world.ago(minutes=minutes))
-    for item in dispatch.items:
-        world.age_item(item, 60 * (minutes + 1))
 
 
 def ended(world: WebWorld, dispatch: Dispatch) -> Dispatch:

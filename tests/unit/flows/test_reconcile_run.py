@@ -373,6 +373,38 @@ def test_cancelled__an_item_that_was_approved_anew_meanwhile_is_free(world: WebW
     assert world.dispatches[-1].items == (anew,)
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_clocks__of_the_two_databases_may_be_apart(world: WebWorld, hours: float) -> None:
+    """The app database's is slow or fast."""
+    dispatch, run, (given_back, anew) = world.started(2)
+    world.edit_dispatch(dispatch.id, created_at=world.ago(hours=hours))
+    for item in (given_back, anew):
+        world.settle(world.begin(dispatch, item, f"job 1 1 run {item}"), Verdict.RELEASED, "It was stopped")
+    world.ports.backlog.defer(anew, "no")
+    world.ports.backlog.approve(anew)
+    run.finish("cancelled")
+    reconcile(world, dispatch)
+    assert world.statuses([given_back, anew]) == ["deferred", "approved"]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_clocks__rounds_are_counted_all_the_same(world: WebWorld, hours: float) -> None:
+    item = world.add_item()
+    for turn in range(6):
+        if turn == 2:
+            world.ports.backlog.defer(item, "no")
+            world.ports.backlog.approve(item)  # from here on it has three rounds
+        world.look()
+        for run in world.there.workflow_runs:
+            if run.status == "queued":
+                run.finish("startup_failure")
+        for dispatch in world.dispatches:
+            world.edit_dispatch(dispatch.id, created_at=world.ago(hours=hours))
+        world.look()
+    assert len(world.there.workflow_runs) == 5
+    assert world.item(item).failed_base == world.there.branches["main"]
+
+
 @pytest.mark.parametrize("conclusion", ["cancelled", "success", "failure"])
 def test_cancelled__by_a_person_however_its_workflow_ends(world: WebWorld, conclusion: str) -> None:
     dispatch, run, (waiting, done) = world.started(2)
