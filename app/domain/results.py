@@ -53,6 +53,11 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+def _placeless(text: str) -> str:
+    """Without line numbers and other counts."""
+    return re.sub(r"[0-9]+", "#", text)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostic:
     """One finding of a check. ``path`` is relative to the repository; lines and columns count from 1, 0 is unknown."""
@@ -67,7 +72,7 @@ class Diagnostic:
     @property
     def fingerprint(self) -> str:
         """What the finding is, wherever in the file it stands."""
-        return f"{self.path}|{self.code}|{re.sub(r'[0-9]+', '#', self.message)}"
+        return f"{self.path}|{self.code}|{_placeless(self.message)}"
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" + (f":{self.column}" if self.column else "")
@@ -187,7 +192,9 @@ class ValidatorResult:
 
     @property
     def fingerprints(self) -> frozenset[str]:
-        return frozenset(f"{t.tier}|{f.path}|{f.message}" for t in self.failures for f in t.findings)
+        """What is wrong, wherever in its file it stands."""
+        found = [(tier.tier, finding) for tier in self.failures for finding in tier.findings]
+        return frozenset(f"{t}|{_placeless(f.path)}|{_placeless(f.message)}" for t, f in found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from app.domain.plans import PrdContext
 from app.domain.results import Finding, Severity, Tier, TierResult, TierStatus
 from app.validator.side_effects import check_side_effects
-from app.validator.tiers import validate_subject
+from app.validator.tiers import validate
 from tests.unit.validator.file_sets import subject
 
 JS = """describe('a', () => {
@@ -279,8 +279,9 @@ def test_side_effects__hostile_names_are_shown_harmlessly() -> None:
     assert len(finding.message) < 300
 
 
-def test_validate_subject__composes_the_tiers() -> None:
-    result = validate_subject(subject({}, {"a.ts": "let x: any; // @ts-ignore"}, domain="code-quality"))
-    assert [tier.status.value for tier in result.tiers] == ["pass", "not_run", "not_run", "fail", "fail"]
+def test_validate__composes_the_tiers() -> None:
+    result = validate(subject({}, {"a.ts": "let x: any; // @ts-ignore"}, domain="code-quality"))
+    assert [tier.tier for tier in result.tiers] == list(Tier)
+    assert [tier.status.value for tier in result.tiers] == ["pass", "not_run", "pass", "fail", "fail"]
     patterns = TierResult(tier=Tier.PATTERNS, status=TierStatus.PASS)
-    assert validate_subject(subject({}, {"a.ts": "1"}), patterns=patterns).tiers[1] is patterns
+    assert result.with_tier(patterns).tiers[1] is patterns
