@@ -82,7 +82,8 @@ def _violations(value: object) -> object:
     """The entries that can be read, errors first; a list with none of them is no answer."""
     if not isinstance(value, list | tuple):
         return value
-    found = [each for entry in value[:MAX_ENTRIES] if (each := _parse(Violation, entry))]
+    entries = (each if isinstance(each, Violation) else _parse(Violation, each) for each in value[:MAX_ENTRIES])
+    found = [each for each in entries if each]
     if value and not found:
         raise ValueError("no entry can be read")
     return sorted(found, key=lambda each: each.severity)[:MAX_ISSUES]

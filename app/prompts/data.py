@@ -9,27 +9,32 @@ from collections.abc import Callable
 from app.prompts.hidden import without_hidden
 
 LONGEST = 2_000_000
-MOST_LINES = 20_000
+MOST_LINES = 5_000
 """Characters of one text that are looked at, and lines of one that is read as Markdown."""
 
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b\u180c\u180d\u180f\U00016fe4\U0001d159")
 _UNUSUAL = re.compile(r"[^\n\t -~]+")
 _LINE_END = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
+_LONGEST_RUN = 40
+_LONG_RUN = re.compile(r"`{41,}")
+"""Backticks in a row; a fence is one longer than what it holds, and need not be longer than the text itself."""
+
 _MOST_MARKS = 4
 """Combining marks on one letter; scripts that are written need no more, and a flood of them hides the lines around."""
 
 
-def visible(text: str) -> str:
-    """The text that a person who reads it rendered would see.
+def visible(text: str, most: int = LONGEST) -> str:
+    """The text that a person who reads it rendered would see, as far as its first ``most`` characters go.
 
     No HTML comment or note hidden in Markdown (see `without_hidden`), no invisible or direction-changing character.
-    ends become ``\\n``, other spaces a plain one, other control characters go. Linear in its length.
+    Line ends become ``\\n``, other spaces a plain one, other control characters go. Linear in its length.
     """
-    text = _lines(text)
-    if text.count("\n") >= MOST_LINES:
-        text = "\n".join([*text.split("\n", MOST_LINES)[:MOST_LINES], f"… cut after {MOST_LINES} lines …"])
-    return _cleaned(without_hidden(text), lambda _: "")
+    first = _lines(text[:most])
+    kept = "\n".join(first.split("\n", MOST_LINES)[:MOST_LINES])
+    is_cut = len(text) > most or len(kept) < len(first)
+    seen = _cleaned(without_hidden(kept, is_cut=is_cut), lambda _: "")
+    return f"{seen}\n… the rest was not read …" if is_cut else seen
 
 
 def shown(text: str) -> str:
@@ -92,21 +97,21 @@ def bounded(text: str, limit: int) -> str:
 
 def line(text: str | None, limit: int = 300) -> str:
     """The text on one line, for a list."""
-    return bounded(" ".join(visible(text or "").split()), limit).replace("\n", " ").replace("`", "'")
+    return bounded(" ".join(visible(text or "", 100 * limit).split()), limit).replace("\n", " ").replace("`", "'")
 
 
 def fenced(text: str | None, limit: int = 20_000) -> str:
     """What people or agents wrote, `visible`, between fences that nothing in it can close; ``(nothing)`` when empty."""
-    return _between_fences(visible(text or ""), limit)
+    return _between_fences(visible(text or "", 10 * limit), limit)
 
 
 def code(text: str | None, limit: int = 20_000) -> str:
     """What programs wrote and what stands in files, `shown`, between such fences."""
-    return _between_fences(shown(text or ""), limit)
+    return _between_fences(shown(bounded(text or "", limit)), limit)
 
 
 def _between_fences(text: str, limit: int) -> str:
-    content = bounded(text, limit).strip("\n")
+    content = _LONG_RUN.sub("`" * _LONGEST_RUN, bounded(text, limit).strip("\n"))
     if not content.strip():
         return "(nothing)"
     longest = max((len(run) for run in re.findall(r"`+", content)), default=0)

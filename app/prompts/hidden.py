@@ -40,19 +40,20 @@ class _Ends:
         return found
 
 
-def without_hidden(text: str) -> str:
+def without_hidden(text: str, *, is_cut: bool = False) -> str:
     """``text`` without what a browser would not show of it, rendered as Markdown (CommonMark 0.31, HTML blocks).
 
     Comments, CDATA, processing instructions and declarations go, with everything after one that never ends where HTML
     begins; code blocks stay as they are. Link definitions keep label and address, or go where they lead nowhere
-    (``[//]: # (like this)``). Tags and their attributes stay: what a style hides, no parser can tell. Linear in time.
+    (``[//]: # (like this)``). Tags and their attributes stay: what a style hides, no parser can tell. Of a text that
+    ``is_cut`` its end may be missing: what its last paragraph leaves open goes too. Linear in time.
     """
     if _MARK.search(text):
-        text = _without_marks(text)
+        text = _without_marks(text, is_cut=is_cut)
     return _without_notes(text) if "]:" in text else text
 
 
-def _without_marks(text: str) -> str:
+def _without_marks(text: str, *, is_cut: bool) -> str:
     blocks, ends = _blocks(text), _Ends(text)
     starts = [block.start for block in blocks]
     parts: list[str] = []
@@ -63,6 +64,8 @@ def _without_marks(text: str) -> str:
             at = block.end
             continue
         end = _end(match, block, blocks, starts, ends)
+        if end is None and is_cut and block.end == len(text):
+            end = len(text)
         if end is None:
             at = match.end()
             continue

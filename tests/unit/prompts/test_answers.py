@@ -13,11 +13,14 @@ from app.prompts.answers import (
     PRD_LIMIT,
     TEXT_LIMIT,
     FixReport,
+    PatternReview,
     ReEvaluation,
     Review,
     Verification,
+    Violation,
     WrittenPrd,
     parse_fix_report,
+    parse_pattern_review,
     parse_prd,
     parse_re_evaluation,
     parse_review,
@@ -25,7 +28,14 @@ from app.prompts.answers import (
     schema,
 )
 
-PARSERS = (parse_re_evaluation, parse_verification, parse_review, parse_fix_report, parse_prd)
+PARSERS = (
+    parse_re_evaluation,
+    parse_verification,
+    parse_review,
+    parse_pattern_review,
+    parse_fix_report,
+    parse_prd,
+)
 
 
 def test_answers__are_read() -> None:
@@ -57,7 +67,7 @@ def test_answers__are_read() -> None:
     ],
 )
 def test_answers__that_cannot_be_used_are_none(answer: Mapping[str, object] | None) -> None:
-    assert [parse(answer) for parse in PARSERS] == [None] * 5
+    assert [parse(answer) for parse in PARSERS] == [None] * len(PARSERS)
 
 
 def test_answers__wrong_types_beside_a_decision_are_none() -> None:
@@ -84,12 +94,57 @@ def test_schema__names_what_is_required() -> None:
     assert schema(WrittenPrd)["required"] == ["prd"]
 
 
+GOOD = {"path": "a.ts", "line": 3, "message": "not as b.ts does it", "severity": "error"}
+
+
+def test_pattern_review__is_read() -> None:
+    review = parse_pattern_review({"violations": [GOOD | {"recommendation": "use b"}], "summary": "one"})
+    violation = Violation(path="a.ts", line=3, message="not as b.ts does it", severity="error", recommendation="use b")
+    assert review == PatternReview(violations=(violation,), summary="one")
+    assert parse_pattern_review({"violations": []}) == PatternReview(violations=())
+
+
+def test_pattern_review__drops_entries_that_cannot_be_read() -> None:
+    bad: list[object] = [
+        None, 1, "a.ts is wrong", [], {}, {"path": "a.ts"}, GOOD | {"path": ""}, GOOD | {"message": " "},
+        GOOD | {"severity": "fatal"}, GOOD | {"line": -1}, GOOD | {"line": "here"}, GOOD | {"line": 10**30},
+        GOOD | {"path": ["a"]}, GOOD | {"recommendation": {}},
+    ]  # fmt: skip
+    warning = {"path": "a.ts", "message": "m", "severity": "Warning"}
+    review = parse_pattern_review({"violations": [*bad, warning, GOOD, GOOD | {"line": "7"}]})
+    assert review is not None
+    assert [(v.severity, v.line) for v in review.violations] == [("error", 3), ("error", 7), ("warning", 0)]
+
+
+@pytest.mark.parametrize("violations", [None, "none", {"a": 1}, 0, ["a.ts is wrong"], [{}]])
+def test_pattern_review__without_a_readable_list_is_none(violations: object) -> None:
+    assert parse_pattern_review({"violations": violations}) is None
+
+
+def test_pattern_review__is_bounded_and_keeps_the_errors() -> None:
+    warnings = [GOOD | {"severity": "warning", "path": "p" * 10_000, "message": "m" * 10_000}] * 200
+    review = parse_pattern_review({"violations": [*warnings, GOOD, *warnings * 1_000], "summary": "s" * 10_000})
+    assert review is not None
+    assert len(review.violations) == MAX_ISSUES
+    assert review.violations[0].severity == "error"
+    assert len(review.violations[1].message) == len(review.summary) == TEXT_LIMIT
+
+
+def test_schema__of_a_pattern_review_is_whole() -> None:
+    found = schema(PatternReview)
+    assert found["required"] == ["violations"]
+    assert found["properties"]["violations"]["items"] == {"$ref": "#/$defs/Violation"}
+    entry = found["$defs"]["Violation"]
+    assert set(entry["required"]) == {"path", "message", "severity"}
+    assert entry["properties"]["severity"]["enum"] == ["error", "warning"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=8,
 )
-KEYS = st.sampled_from(["decision", "reason", "details", "issues", "prd", "other"])
+KEYS = st.sampled_from(["decision", "reason", "details", "issues", "prd", "violations", "summary", "other"])
 
 
 @given(st.dictionaries(KEYS, JSON | st.sampled_from(["SKIP", "approve", "fixed"]), max_size=6))

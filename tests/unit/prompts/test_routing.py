@@ -58,3 +58,38 @@ def test_instructions__an_unknown_type_asks_the_repository_nothing() -> None:
 def test_instructions__are_bounded() -> None:
     assert len(instructions("ui", lambda _: b"x" * 1_000_000)) == INSTRUCTIONS_LIMIT
     assert "\ufffd" not in instructions("ui", lambda _: "é".encode() * 100_000)
+
+
+def test_instructions__a_long_one_says_that_it_was_cut() -> None:
+    text = instructions("ui", lambda _: b"# Ours\n" + b"word " * 300_000)
+    assert text.startswith("# Ours\nword")
+    assert text.endswith("(Cut here: .claude/agents/execute-ui-agent.md is longer than 65536 bytes.)")
+    assert "Cut here" not in instructions("ui", lambda _: b"word " * 1_000)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        b"\x7fELF\x00\x01",
+        bytes(range(128, 256)) * 40,
+        "UTF-16".encode("utf-16"),
+        b"\xef\xbb\xbf",
+        "\u200b\u2060".encode(),
+    ],
+)
+def test_instructions__what_is_no_text_gives_masons(own: bytes) -> None:
+    assert instructions("ui", lambda _: own).startswith("You change what people see")
+
+
+def test_instructions__lose_what_nobody_sees_and_keep_comments() -> None:
+    own = "# Ours\u202e\n<!-- for maintainers -->\ncaf\u00e9".encode()
+    assert instructions("ui", lambda _: own) == "# Ours\n<!-- for maintainers -->\ncaf\u00e9"
+    assert (
+        instructions("ui", lambda _: "Use the caf\u00e9 tokens, please".encode("latin-1"))
+        == "Use the caf tokens, please"
+    )
+
+
+def test_instructions__a_fence_that_the_cut_left_open_is_closed() -> None:
+    text = instructions("ui", lambda _: b"```ts\n" + b"x" * 100_000)
+    assert "\n```\n\n(Cut here" in text
