@@ -27,6 +27,9 @@ _EACH = 0.5
 _WORTH = b'"tool_use"'
 """Most lines are pieces of answers, which are not worth parsing."""
 
+_WHOLE = b'"assistant"'
+"""And so are the beginnings and ends of answers; only whole ones count."""
+
 _SESSION = re.compile(r"[0-9A-Fa-f-]{8,64}")
 
 Json = Mapping[str, object]
@@ -128,7 +131,7 @@ class Activity:
             self._rest += piece
 
     def _hear(self, line: bytes) -> None:
-        if _WORTH not in line or not self._may_look():
+        if _WORTH not in line or _WHOLE not in line or not self._may_look():
             return
         record = _record(line)
         if record is None or record.get("type") != "assistant":

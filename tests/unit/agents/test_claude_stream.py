@@ -74,6 +74,13 @@ def test_activity__a_flood_is_throttled_and_goes_on_later() -> None:
     assert listener.told[-1] == ("Running later", "")
 
 
+def test_activity__pieces_of_answers_are_no_flood() -> None:
+    listener = Listener()
+    piece = {"type": "stream_event", "event": {"type": "content_block_start", "content_block": tool("Bash")}}
+    listener.hears(lines(*[piece] * 1000, assistant(tool("Bash", command="ls"))))
+    assert listener.told == [("Running ls", "")]
+
+
 def test_activity__many_tools_in_one_answer_are_bounded() -> None:
     listener = Listener()
     listener.hears(lines(assistant(*[tool("Bash", command="x")] * 1000)))
