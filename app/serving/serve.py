@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import UsageError
+from app.log import printable
 from app.process import Stop
 from app.serving.http_server import Address, HttpServer
 from app.serving.supervisor import Part, supervise
@@ -39,7 +43,9 @@ def serve(settings: Settings, serving: Serving, stop: Stop, say: Callable[[str],
     require_free(serving)
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
-    with served_databases(settings, state) as served:
+    embedded = not settings.database_url or not (settings.dsn or settings.supabase_url)
+    alone = only_one(state / "serving.lock", serving) if embedded else contextlib.nullcontext()
+    with alone, served_databases(settings, state) as served:
         web_app.prepare_app(served)
         say(announcement(settings, served, serving))
         stop.heeded = True
@@ -116,6 +122,26 @@ def require_free(serving: Serving) -> None:
         raise UsageError(
             f"Cannot listen on {where}: {os.strerror(problem.errno or 0)} (see --host and --port)"
         ) from None
+
+
+@contextmanager
+def only_one(lock: Path, serving: Serving) -> Iterator[None]:
+    """Hold the file, whose text says who serves here. Raises UsageError when somebody else does: of two on one embedded
+    server, the one that has started it could not stop before the other.
+    """
+    with lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            who = printable(file.read(200).strip()) or "starting"
+            raise UsageError(
+                f"`mason serve` runs here already ({who}): stop it first, or give both a database"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()}, {serving.host} port {serving.port}")
+        file.flush()
+        yield
 
 
 def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
