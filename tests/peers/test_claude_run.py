@@ -18,13 +18,16 @@ from tests.peers.supabase import SERVICE_ROLE, database, gateway, project
 from tests.unit.workspace.repositories import git, new_repository
 from tests.whole.hosted import NAME, Done, Hosted
 from tests.whole.kit import FILES, Project, policy
-from tests.whole.prds import prd, wave
+from tests.whole.prds import new, prd, wave
 
 __all__ = ["database", "gateway", "project"]
 
 pytestmark = pytest.mark.peer
 
 KEY = "sk-ant-a-real-key-4711"
+MOST_TOLD = 9_500
+"""Tokens (four characters each) of everything that Mason tells the agent about the standard item."""
+
 TEST = "def test_hello():\n    assert True\n"
 WAVES = prd(
     "Change `src/one.txt` and `src/two.txt`.",
@@ -107,6 +110,9 @@ def test_claude__three_waves_two_writers_a_failing_check_a_fix_a_pull_request(
         assert sorted(developer.asked[2:4]) == ["task 2.1", "task 2.2"]
         assert developer.asked[4:] == ["task 3.1", "patterns", "fix 1"]
         assert "Look at src/one.txt." in developer.prompts["task 2.1"]
+        told = {role: len(text) // 4 for role, text in developer.prompts.items()}
+        assert sum(told.values()) <= MOST_TOLD, f"Mason's prompts have grown: {told}"
+        assert len(api.served) == 10
         (pull,) = hosted.there.pulls
         row = row_of(hosted, item)
         assert (row["status"], row["validation_iterations"]) == ("completed", 1)
@@ -118,6 +124,23 @@ def test_claude__three_waves_two_writers_a_failing_check_a_fix_a_pull_request(
         assert float(ended.outputs["cost-usd"]) == pytest.approx(usage["cost_usd"], abs=5e-5)
         assert {served.key for served in api.served} == {KEY}
         no_key(hosted, ended)
+
+
+@pytest.mark.parametrize("agent", ["patch", "command", "claude"])
+def test_agents__the_same_item_passes_with_each_of_them(
+    gateway: Gateway, database: str, tmp_path: Path, agent: str
+) -> None:
+    text = prd(new("src/one.txt", "fine\n", task="1.1"), wave(1, "general-purpose: Write one"))
+    plays: dict[str, Play] = {"task 1.1": [shell("echo fine > src/one.txt"), done()]}
+    command = """sh -c 'cat > /dev/null; [ "$MASON_ROLE" != implement ] || echo fine > src/one.txt'"""
+    setting = {"name": agent, "command": command}
+    with run_of(gateway, database, tmp_path, plays, text=text, agent=setting) as (hosted, _, developer, item):
+        ended = hosted.job("run")
+        assert ended.code == 0, ended.log[-3000:]
+        assert row_of(hosted, item)["status"] == "completed"
+        (pull,) = hosted.there.pulls
+        assert git(tmp_path / "app.git", "show", f"{pull.head_sha}:src/one.txt") == "fine"
+        assert ("task 1.1" in developer.asked) == (agent == "claude")
 
 
 @pytest.mark.parametrize(
