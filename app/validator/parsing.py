@@ -20,6 +20,9 @@ from tree_sitter import Language, Node, Parser, Point, Query, QueryCursor
 PARSED = 300_000
 """Bytes of a file that is parsed; longer ones are generated, and would take hundreds of megabytes."""
 
+QUICK = 10_000
+"""Bytes of a file that cannot take long, whatever is in it."""
+
 DEEPEST = 300
 """Brackets within brackets."""
 
@@ -29,7 +32,7 @@ ONE_FILE = 1.0
 PATIENCE = 20.0
 """Seconds for all files of one check."""
 
-_CHUNK = 1 << 15
+_CHUNK = 1 << 13
 _NO_BRACKETS = bytes(set(range(256)) - set(b"([{)]}"))
 _STEPS = bytes(2 if chr(byte) in "([{" else 0 for byte in range(256))
 
@@ -53,15 +56,22 @@ class Parsing:
         if self._left <= 0 or len(data) > PARSED or _depth(data) > DEEPEST:
             return None
         started = time.monotonic()
-        deadline = started + min(ONE_FILE, self._left)
+        tree = Parser(_language(grammar)).parse(data) if len(data) <= QUICK or self._ends(grammar, data) else None
+        self._left -= time.monotonic() - started
+        return tree.root_node if tree else None
+
+    def _ends(self, grammar: str, data: bytes) -> bool:
+        """Whether parsing comes to its end in time: only a source that is read piece by piece can stop it.
+
+        A tree made that way is of no use, its nodes would ask for the source again whenever their text is wanted.
+        """
+        deadline = time.monotonic() + min(ONE_FILE, self._left)
 
         def chunk(offset: int, _: Point | None) -> bytes:
             return data[offset : offset + _CHUNK] if time.monotonic() < deadline else b""
 
-        tree = Parser(_language(grammar)).parse(chunk, encoding="utf8")
-        ended = time.monotonic()
-        self._left -= ended - started
-        return tree.root_node if ended < deadline else None
+        Parser(_language(grammar)).parse(chunk, encoding="utf8")
+        return time.monotonic() < deadline
 
 
 def found(grammar: str, query: str, node: Node) -> list[dict[str, Node]]:

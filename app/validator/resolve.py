@@ -29,6 +29,7 @@ class Reader(Protocol):
     def grammar(self, path: str, /) -> str: ...
     def uses(self, path: str, /) -> str: ...
     def scan(self, data: bytes) -> Iterator[tuple[str, str]] | None: ...
+    def loose(self, data: bytes) -> Iterator[tuple[str, str]]: ...
     def read(self, path: str, data: bytes, parsing: Parsing) -> Module | None: ...
     def arguments(self, node: Node) -> int | None: ...
 
@@ -61,7 +62,7 @@ class Repository:
     def __init__(self, files: Files, parsing: Parsing) -> None:
         self.files = files
         self.lookup = Lookup(files)
-        self._parsing = parsing
+        self.parsing = parsing
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
 
     def resolver(self, path: str) -> Resolver:
@@ -96,7 +97,7 @@ class Repository:
         reader = reader_of(path)
         if reader is None:
             return Module(opaque=True)
-        if module := reader.read(path, data, self._parsing):
+        if module := reader.read(path, data, self.parsing):
             return module
         scanned = reader.scan(data) or ()
         imports = tuple(Import(specifier=source, line=0, name=name) for source, name in scanned)
@@ -116,6 +117,12 @@ class Repository:
         """The nodes that a file needs as it is loaded."""
         needed = (self.target(path, one) for one in module.imports if one.when is When.LOADED)
         return {target for target in needed if target}
+
+    def mentioned(self, path: str, data: bytes) -> Iterator[str]:
+        """The nodes that a file may import, whenever that is."""
+        reader = reader_of(path)
+        target = self.resolver(path).target
+        return (node for source, name in (reader.loose(data) if reader else ()) if (node := target(path, source, name)))
 
     def scanned(self, path: str, data: bytes) -> tuple[set[str], bool]:
         """The nodes that a file may need as it is loaded, and whether that is exact."""

@@ -102,6 +102,9 @@ class JavaScript:
                 *(f"{quote}{dots}{quote}" for quote in "'\"" for dots in _DOTS),
             ]
         found += [package for package, home in self._packages.items() if directory in (home, f"{home}/src")]
+        for file in self._texts:
+            if posixpath.basename(file) in _CONFIGURATIONS:
+                self._aliases_of(posixpath.dirname(file))
         every = [aliases.patterns for aliases in self._aliases.values()]
         exact = {
             pattern for patterns in every for pattern, to in patterns if "*" not in pattern and self._means(to, node)

@@ -40,6 +40,11 @@ def scan(data: bytes) -> Iterator[tuple[str, str]]:
         yield match[1].decode("utf-8", "replace"), ""
 
 
+def loose(data: bytes) -> Iterator[tuple[str, str]]:
+    """(import path, "") of what a file may import."""
+    return scan(data)
+
+
 def read(path: str, data: bytes, parsing: Parsing) -> Module | None:
     """Imports of a file and its exported package-level names (methods are not looked at); None when unreadable."""
     root = parsing.tree("go", data)

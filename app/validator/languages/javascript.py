@@ -23,7 +23,8 @@ _STATEMENT = re.compile(
     rb"(?:im|ex)port(?=[\s{*'\"/])((?:[\s\w$*{},]|" + _COMMENT + rb")*+)(?:(['\"])([^'\"\n]{1,500})\2)?"
 )
 _REQUIRE = re.compile(rb"require\s*\(\s*(['\"])([^'\"\n]{1,500})\1")
-_TYPES_ALONE = re.compile(rb"(?:.*\b(?:im|ex)port\b)?\s+type\s+(?!from\s*$|,)", re.DOTALL)
+_ANY = re.compile(rb"(?:from|import|require)\s*+\(?\s*+(['\"])([^'\"\n]{1,500})\1")
+_TYPES_ALONE = re.compile(rb"(?:.*\b(?:im|ex)port\b)?\s++type\s++(?!from\s*$|,)", re.DOTALL)
 
 _CALLS = "(call_expression function: [(identifier) (import)] @callee arguments: (arguments . (string) @source)) @call"
 _FUNCTIONS = "[{}] @function".format(
@@ -54,6 +55,11 @@ def scan(data: bytes) -> Iterator[tuple[str, str]]:
     if b"require" in data:
         for call in _REQUIRE.finditer(data):
             yield call[2].decode("utf-8", "replace"), ""
+
+
+def loose(data: bytes) -> Iterator[tuple[str, str]]:
+    """(specifier, name) of what a file may import, whenever that is."""
+    return ((match[2].decode("utf-8", "replace"), "") for match in _ANY.finditer(data))
 
 
 def grammar(path: str) -> str:

@@ -18,8 +18,8 @@ _USES = """
 """
 
 _NAMES = rb"\((?:[^()#]|#[^\n]*)*+\)?|(?:[^\n;#\\]|\\\r?\n)*+"
-_FROM = re.compile(rb"^from[ \t]+([.\w \t]{1,500})[ \t]import\b[ \t]*(" + _NAMES + rb")", re.MULTILINE)
-_IMPORT = re.compile(rb"^import[ \t]+((?:[^\n;#\\]|\\\r?\n)*+)", re.MULTILINE)
+_FROM = re.compile(rb"^[ \t]*+from[ \t]++([.\w][.\w \t]{0,500})[ \t]import\b[ \t]*(" + _NAMES + rb")", re.MULTILINE)
+_IMPORT = re.compile(rb"^[ \t]*+import[ \t]++((?:[^\n;#\\]|\\\r?\n)*+)", re.MULTILINE)
 _INDENTED = re.compile(
     rb"^[ \t]+(?:import|from)[ \t]|;[ \t]*(?:import|from)[ \t]|:[ \t]+(?:import|from)[ \t]", re.MULTILINE
 )
@@ -43,10 +43,11 @@ def scan(data: bytes) -> Iterator[tuple[str, str]] | None:
 
     None when there are imports inside of blocks: only a parser can tell which of them are inside functions.
     """
-    return None if _INDENTED.search(data) else _scanned(data)
+    return None if _INDENTED.search(data) else loose(data)
 
 
-def _scanned(data: bytes) -> Iterator[tuple[str, str]]:
+def loose(data: bytes) -> Iterator[tuple[str, str]]:
+    """(module, name) of what a file may import, whenever that is."""
     for match in _FROM.finditer(data):
         module = b"".join(match[1].split()).decode("utf-8", "replace")
         names = re.sub(rb"#[^\n]*|\\", b"", match[2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -244,7 +244,7 @@ ERROR, WARNING = Severity.ERROR, Severity.WARNING
         ({"pyproject.toml": "[project]\ndependencies = []\n"}, {"a.py": "import requests\n"}, ERROR),
         ({"pyproject.toml": "[project]\ndependencies = ['Requests[x]>=2']\n"}, {"a.py": "import requests.y\n"}, None),
         ({"requirements.txt": "-r x\nPyYAML==6 # yes\n"}, {"a.py": "import yaml\n"}, None),
-        ({"requirements/dev.in": "x\n", "requirements.txt": "google-cloud-storage\n"}, {"a.py": "import google.cloud.storage"}, None),
+        ({"requirements/dev.in": "x\n", "requirements.txt": "google-cloud-storage\n"}, {"a.py": "import google.cloud.storage"}, None),  # noqa: E501
         ({"setup.py": "setup(install_requires=['attrs>=1'])"}, {"a.py": "import attr\n"}, None),
         ({"Pipfile": "[packages]\nflask = '*'\n"}, {"a.py": "from flask import Flask\n"}, None),
         ({"pyproject.toml": "[tool.poetry.group.dev.dependencies]\nrich = '1'\n"}, {"a.py": "import rich\n"}, None),
@@ -254,8 +254,8 @@ ERROR, WARNING = Severity.ERROR, Severity.WARNING
         ({"requirements.txt": "x\n"}, {"a.py": "import os, sys, distutils\nfrom . import b\n"}, None),
         ({"requirements.txt": "x\n", "lib/helpers.py": ""}, {"a.py": "import helpers\n"}, None),
         ({"go.mod": "module a.b/c\n"}, {"x.go": 'package c\nimport "github.com/x/y/z"\n'}, ERROR),
-        ({"go.mod": "module a.b/c\nrequire github.com/x/y v1.2.3\n"}, {"x.go": 'package c\nimport "github.com/x/y/z"\n'}, None),
-        ({"go.mod": "module a.b/c\nrequire (\n\tgithub.com/x/y v1.2.3\n)\n"}, {"x.go": 'package c\nimport "github.com/x/y"\n'}, None),
+        ({"go.mod": "module a.b/c\nrequire github.com/x/y v1.2.3\n"}, {"x.go": 'package c\nimport "github.com/x/y/z"\n'}, None),  # noqa: E501
+        ({"go.mod": "module a.b/c\nrequire (\n\tgithub.com/x/y v1.2.3\n)\n"}, {"x.go": 'package c\nimport "github.com/x/y"\n'}, None),  # noqa: E501
         ({"go.mod": "module a.b/c\n"}, {"x.go": 'package c\nimport ("fmt"; "net/http"; "a.b/c/none")\n'}, None),
     ],
 )  # fmt: skip
@@ -288,7 +288,12 @@ def python(edges: frozenset[tuple[int, int]]) -> dict[str, str]:
 
 @settings(max_examples=150, deadline=None)
 @given(edges=graphs, start=nodes, end=nodes, write=st.sampled_from([typescript, python]))
-def test_imports__a_new_edge_is_reported_exactly_when_there_is_a_way_back(edges, start, end, write) -> None:
+def test_imports__a_new_edge_is_reported_exactly_when_there_is_a_way_back(
+    edges: frozenset[tuple[int, int]],
+    start: int,
+    end: int,
+    write: Callable[[frozenset[tuple[int, int]]], dict[str, str]],
+) -> None:
     before = write(edges)
     after = write(edges | {(start, end)})
     result = check(before, after)
