@@ -225,3 +225,27 @@ def test_gate__what_the_checks_do_to_the_base_they_may_do_to_an_item(make_projec
     project.approve_change()
     assert project.run_one().verdict is Verdict.COMPLETED
     assert project.changed("mason/add-a-thing") == ["src/new.txt"]
+
+
+@pytest.mark.parametrize(("kind", "item_type"), [(CheckKind.FRONTEND, "ui"), (CheckKind.BACKEND, "data")])
+def test_domain_checks__that_are_not_configured_are_skipped_and_that_is_said(
+    project: Project, kind: CheckKind, item_type: str
+) -> None:
+    project.approve(prd(new("src/new.txt", "fine\n")), type=item_type)
+    outcome = project.run_one()
+    assert outcome.gate
+    check = outcome.gate.check(kind)
+    assert (check.status, check.reason[:14]) == (CheckStatus.SKIPPED, "not configured")
+
+
+@pytest.mark.parametrize(("item_type", "verdict"), [("api", Verdict.REJECTED), ("ui", Verdict.COMPLETED)])
+def test_domain_checks__a_probe_blocks_the_domains_that_it_is_for(
+    project: Project, item_type: str, verdict: Verdict
+) -> None:
+    probe = "echo src/new.txt:1: error: no answer; exit 1"
+    project.commit({".github/mason.yml": policy(CHECKS | {"backend": probe}, limits={"fix_iterations": 1})})
+    project.approve(prd(new("src/new.txt", "fine\n")), type=item_type)
+    outcome = project.run_one()
+    assert outcome.verdict is verdict
+    if verdict is Verdict.REJECTED:
+        assert "backend" in outcome.reason
