@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.domain.results import Tier, TierResult, TierStatus, ValidatorResult
 from app.validator.domain import check_domain
+from app.validator.exports import broken_uses
 from app.validator.imports import check_imports
 from app.validator.scope import check_scope
 from app.validator.side_effects import check_side_effects
@@ -18,6 +19,6 @@ def validate(subject: Subject) -> ValidatorResult:
             TierResult(tier=Tier.PATTERNS, status=TierStatus.NOT_RUN),
             check_imports(subject),
             check_domain(subject),
-            check_side_effects(subject),
+            check_side_effects(subject, broken=broken_uses(subject)),
         )
     )
