@@ -193,7 +193,7 @@ CASES: dict[str, Case] = {
             "go.mod": "module m.org/x\n",
             "lib/a.go": "package lib\nfunc F(a, b int) {}\nfunc G() {}\nfunc h() {}\ntype T struct{}\n",
             "lib/b.go": "package lib\nconst C = 1\n",
-            "cmd/main.go": 'package main\nimport "m.org/x/lib"\nfunc main() {\n lib.F(1, 2)\n lib.G()\n var t lib.T\n}\n',
+            "cmd/main.go": 'package main\nimport "m.org/x/lib"\nfunc f() {\n lib.F(1, 2)\n lib.G()\n var t lib.T\n}\n',
         },
         {"lib/a.go": "package lib\nfunc F(a int) {}\nfunc G2() {}\n"},
         [
