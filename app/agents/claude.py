@@ -175,16 +175,18 @@ class ClaudeAgent:
             )
             if done.missing:
                 raise missing(call.program, self._search_path, request.worktree, call.user)
+        used = access.usage()  # final only now: what was under way is over
         tried = Try(
             done=done,
             transcript=transcript(done.stdout),
             trouble=access.trouble,
+            worked=used.turns > 0,
             session=session,
             time_limit=request.time_limit,
             idle=self._policy.idle_timeout,
             max_turns=max_turns(request.role, self._policy),
         )
-        return tried, access.usage()  # final only now: what was under way is over
+        return tried, used
 
     @property
     def _search_path(self) -> str:

@@ -21,12 +21,14 @@ TEXT_LIMIT = 200_000
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Try:
     """One run of the program. ``session`` is what it was told to resume, ``trouble`` what the model's API said last
-    when it failed. ``time_limit``, ``idle`` (seconds) and ``max_turns`` are what it was held to.
+    when it failed, ``worked`` whether it answered at all. ``time_limit``, ``idle`` (seconds) and ``max_turns`` are
+    what it was held to.
     """
 
     done: Finished
     transcript: Transcript
     trouble: Trouble | None
+    worked: bool
     session: str | None
     time_limit: float
     idle: float
@@ -60,7 +62,7 @@ def outcome(tried: Try) -> AgentResult:
         return AgentResult(error=problem, session=session)
     if trouble is None:
         return AgentResult(error=_last_words(tried), session=session)
-    return failed(trouble, session)
+    return failed(trouble, session, worked=tried.worked)
 
 
 def _own_problem(tried: Try) -> str:

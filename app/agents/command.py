@@ -199,7 +199,7 @@ def _with_the_proxys_word(result: AgentResult, access: Access) -> AgentResult:
     """
     used = access.usage()
     if access.trouble and (result.error or not used.turns):  # some programs end well when no call of theirs did
-        result = replace(failed(access.trouble), text=result.text, usage=result.usage)
+        result = replace(failed(access.trouble, worked=used.turns > 0), text=result.text, usage=result.usage)
     return result if used == Usage() else replace(result, usage=replace(used, seconds=result.usage.seconds))
 
 

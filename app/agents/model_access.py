@@ -60,12 +60,20 @@ class ModelProxy(Protocol):
     ) -> AbstractContextManager[Access]: ...
 
 
-_FAILURES = {TroubleKind.TRANSIENT: Failure.UNAVAILABLE, TroubleKind.BUDGET: Failure.BUDGET}
+_FAILURES = {
+    TroubleKind.TRANSIENT: Failure.UNAVAILABLE,
+    TroubleKind.REFUSED: Failure.UNAVAILABLE,
+    TroubleKind.BUDGET: Failure.BUDGET,
+}
 
 
-def failed(trouble: Trouble, session: str | None = None) -> AgentResult:
-    """The result of a call that failed on what the API said. Raises UsageError when it will say so to every call."""
-    if trouble.kind is TroubleKind.REFUSED:
+def failed(trouble: Trouble, session: str | None = None, *, worked: bool = False) -> AgentResult:
+    """The result of a call that failed on what the API said. Raises UsageError when it will say so to every call.
+
+    ``worked``: the API has answered in this very call. Then a refusal proves nothing: what an agent runs can ask for a
+    model that there is not, and must not end the whole run with it. A real one will be the next call's first answer.
+    """
+    if trouble.kind is TroubleKind.REFUSED and not worked:
         raise UsageError(trouble.sentence)
     failure = _FAILURES.get(trouble.kind, Failure.AGENT)
     sentence = f"{one_line(trouble.sentence, 400).rstrip('.')}."

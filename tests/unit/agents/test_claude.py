@@ -237,9 +237,17 @@ def test_claude__api_that_asks_for_more_patience_than_there_is(calls: Calls) -> 
 
 def test_claude__api_that_refuses_is_a_usage_error(calls: Calls) -> None:
     calls.proxy.troubles = [Said(kind=TroubleKind.REFUSED, sentence="The API refused the key (401).")]
+    calls.proxy.each = Usage()
     with pytest.raises(UsageError, match="refused the key"):
         calls.run(BROKEN)
     assert list(calls.scratch.iterdir()) == []
+
+
+def test_claude__a_refusal_after_an_answer_stops_no_run(calls: Calls) -> None:
+    """What an agent runs may ask for a model that there is not."""
+    calls.proxy.troubles = [Said(kind=TroubleKind.REFUSED, sentence="There is no such model.")] * TRIES
+    assert calls.run(BROKEN).failure is Failure.UNAVAILABLE
+    assert len(calls.proxy.accesses) == TRIES
 
 
 def test_claude__a_refusal_that_only_the_program_speaks_of_stops_no_run(calls: Calls) -> None:

@@ -170,9 +170,13 @@ def test_command__whose_fault_it_is(call: Call, kind: TroubleKind, failure: Fail
     assert call("true", proxy=FakeProxy(troubles=[trouble])).error == ""
 
 
+REFUSED = Said(kind=TroubleKind.REFUSED, sentence="The key was refused.")
+
+
 def test_command__an_api_that_refuses_is_a_usage_error(call: Call) -> None:
     with pytest.raises(UsageError, match="refused"):
-        call("exit 1", proxy=FakeProxy(troubles=[Said(kind=TroubleKind.REFUSED, sentence="The key was refused.")]))
+        call("exit 1", proxy=FakeProxy(troubles=[REFUSED], each=Usage()))
+    assert call("exit 1", proxy=FakeProxy(troubles=[REFUSED])).failure is Failure.UNAVAILABLE
 
 
 def test_strict__nested_schemas() -> None:
