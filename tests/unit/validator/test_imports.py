@@ -60,7 +60,7 @@ CIRCLES: dict[str, tuple[dict[str, str], dict[str, str | None], list[str]]] = {
     "paths": (
         {
             "tsconfig.json": '{ // mine\n "extends": "./tsconfig.base", }',
-            "tsconfig.base.json": '{"extends": "./tsconfig.json", "compilerOptions": {"paths": {"@/*": ["src/*",],},},}',
+            "tsconfig.base.json": '{"extends": "./tsconfig.json", "compilerOptions": {"paths": {"@/*": ["src/*"],},},}',
             "src/a.ts": "import '@/b'",
             "src/b.ts": "",
         },
