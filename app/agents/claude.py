@@ -106,6 +106,11 @@ class ClaudeAgent:
     def name(self) -> str:
         return "claude"
 
+    def require_ready(self) -> None:
+        """There is a program, and a key behind the proxy. Raises UsageError."""
+        find_program(self._program, self._search_path)
+        self._way()
+
     def run(self, request: AgentRequest, stop: Stop, on_activity: OnActivity) -> AgentResult:
         """Run the program, again while the model's API keeps failing, and kill all that it leaves behind.
 
@@ -157,10 +162,8 @@ class ClaudeAgent:
 
     def _try(self, call: _Call, prompt: str, session: str | None) -> tuple[Try, Usage]:
         request = call.request
-        if self._proxy is None:
-            raise UsageError("The claude agent needs a model key: set ANTHROPIC_API_KEY")
         budget, prices = request.budget_usd, self._policy.prices
-        with self._proxy.open(spender=request.item.id, budget_usd=budget, prices=prices) as access:
+        with self._way().open(spender=request.item.id, budget_usd=budget, prices=prices) as access:
             done = run(
                 [call.program, *arguments(request, self._policy, session)],
                 cwd=request.worktree,
@@ -187,6 +190,13 @@ class ClaudeAgent:
             max_turns=max_turns(request.role, self._policy),
         )
         return tried, used
+
+    def _way(self) -> ModelProxy:
+        if self._proxy is None:
+            raise UsageError(
+                "The claude agent needs Anthropic's key: set MASON_ANTHROPIC_API_KEY (in Actions: anthropic-api-key)"
+            )
+        return self._proxy
 
     @property
     def _search_path(self) -> str:

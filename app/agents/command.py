@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,6 +86,12 @@ class CommandAgent:
     @property
     def name(self) -> str:
         return "command"
+
+    def require_ready(self) -> None:
+        """The program is there. Raises UsageError."""
+        program, path = self._command[0], self._environment.get("PATH", os.defpath)
+        if "/" not in program and not shutil.which(program, path=path):
+            raise UsageError(f"The agent's program {program!r} is not installed, or not on the PATH")
 
     def run(self, request: AgentRequest, stop: Stop, on_activity: OnActivity) -> AgentResult:
         """Run the program once, and kill all that it leaves behind.

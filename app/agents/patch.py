@@ -39,6 +39,9 @@ class PatchAgent:
     def name(self) -> str:
         return "patch"
 
+    def require_ready(self) -> None:
+        """It needs nothing."""
+
     def run(self, request: AgentRequest, stop: Stop, on_activity: OnActivity) -> AgentResult:
         """Apply what is addressed to this call, or give the answer to it. An unusable fence is the result's error."""
         started = time.monotonic()

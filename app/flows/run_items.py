@@ -42,6 +42,7 @@ def run_items(ports: Ports, options: RunOptions, stop: Stop, *, heartbeat: float
     if not selection.items:
         return RunResult(run_id=planned.id if planned else None, base=selection.base)
     agent = ports.make_agent(selection.policy.agent)
+    agent.require_ready()
     run = planned or open_run(ports, selection)
     leases = Leases(ports.backlog)
     stop.heeded = True

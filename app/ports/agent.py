@@ -90,6 +90,9 @@ class Agent(Protocol):
     @property
     def name(self) -> str: ...
 
+    def require_ready(self) -> None:
+        """Raises UsageError for a configuration that no call can succeed with: no program, no key."""
+
     def run(self, request: AgentRequest, stop: Stop, on_activity: OnActivity) -> AgentResult:
         """Do one call and come back with everything it started dead. Raises nothing for what the agent does.
 

@@ -320,6 +320,9 @@ class ScriptedAgent:
     def name(self) -> str:
         return "scripted"
 
+    def require_ready(self) -> None:
+        pass
+
     def run(self, request: AgentRequest, stop: Stop, on_activity: Callable[[str], None]) -> AgentResult:
         item = request.item.id
         script, own = self._scripts[item], own_file(item)

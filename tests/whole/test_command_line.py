@@ -105,6 +105,16 @@ def test_exit_2__what_cannot_be_used_is_said_in_a_sentence(project: Project, wor
     assert (done.returncode, said in sentence(done)) == (2, True), done.stderr
 
 
+def test_run__an_agent_that_could_never_work_is_told_before_anything_is_claimed(project: Project) -> None:
+    item = project.approve_change()
+    done = project.mason("run", "--agent", "claude")
+    assert (done.returncode, "set MASON_ANTHROPIC_API_KEY" in sentence(done)) == (2, True)
+    done = project.mason("run", "--agent", "codex", PATH="/nowhere")
+    assert done.returncode == 2
+    assert project.item(item)["status"] == "approved"
+    assert project.item(item)["execution_attempt"] == 0
+
+
 def test_exit_2__an_agent_program_that_is_not_there_gives_the_item_back(project: Project) -> None:
     item = project.approve_change()
     done = project.mason("run", "--agent-command", "/no/such/program")
