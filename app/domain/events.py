@@ -131,7 +131,10 @@ class CheckFinished(ItemEvent):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validated(ItemEvent):
+    """``report`` is the same in the seed's JSON (step 7.5), for those who read the log rows."""
+
     result: ValidatorResult
+    report: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from app.gate.diagnostics import without_new_warnings
 from app.gate.pages import SCREENSHOTS
 from app.ports.workspace import Change, Tree
 from app.prompts import routing
-from app.validator import Subject, validate
+from app.validator import Subject, validate, validator_json
 
 Install = Callable[[ItemWork, Tree], CheckResult | None]
 
@@ -32,7 +32,8 @@ def evaluate(work: ItemWork, tree: Tree) -> Evaluation:
     validator = validate(subject_of(work, changes, snapshot))
     if validator.proceed:  # a review costs money: first what costs none
         validator = validator.with_tier(review_patterns(work, tree, snapshot, changes))
-    work.report(ev.Validated(claim=work.claim, result=validator))
+    report = validator_json(validator, domain=routing.domain_of(work.item.type))
+    work.report(ev.Validated(claim=work.claim, result=validator, report=report))
     work.evaluation = Evaluation(tree=snapshot, validator=validator)
     if validator.proceed:
         gate = gate_in(work, tree, snapshot, install_in_work_tree, work.run.kinds)

@@ -197,11 +197,8 @@ def _check(result: CheckResult, *, recorded_only: bool) -> LogText:
 
 
 def _validated(event: ev.Validated) -> LogText:
-    findings = [(t.tier.value, f) for t in event.result.tiers for f in t.findings]
-    metadata = {
-        "tiers": {tier.tier.value: tier.status.value for tier in event.result.tiers},
-        "findings": [{"tier": tier, "path": f.path, "message": f.message} for tier, f in findings[:20]],
-    }
+    findings = [finding for tier in event.result.tiers for finding in tier.findings]
+    metadata = event.report
     if failures := event.result.failures:
         name = failures[0].tier.value.replace("_", " ").capitalize()
         return LogText(message=f"{name} failed", level=Level.ERROR, metadata=metadata)
