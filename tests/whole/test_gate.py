@@ -50,7 +50,7 @@ def test_validator__a_review_that_no_model_made_is_not_run(project: Project) -> 
     assert validator
     assert [tier.tier for tier in validator.tiers if tier.status is not TierStatus.PASS] == [Tier.PATTERNS]
     assert validator.tiers[1].status is TierStatus.NOT_RUN
-    logged = "select metadata from mason_execution_logs where message like 'Implementation validator%'"
+    logged = "select metadata from mason_execution_logs where message = 'Implementation validator passed'"
     (row,) = project.rows(logged)
     assert row["metadata"]["summary"]["proceed_with_validation"] is True
     assert set(row["metadata"]["tiers"]) == {tier.value for tier in Tier}
