@@ -88,7 +88,7 @@ def run(doing: Doing) -> int:
     doing.close_with(result)
     if result.cancelled:
         raise Cancelled
-    return 1 if result.failed or result.base_failed else 0
+    return 1 if result.failed or result.base_failed or result.unfinished else 0
 
 
 def plan(doing: Doing) -> int:

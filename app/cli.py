@@ -112,7 +112,7 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
     click.echo(wiring.show_result(request.redactor, result, as_json=as_json))
     if result.cancelled:
         raise Cancelled
-    sys.exit(1 if result.failed or result.base_failed else 0)
+    sys.exit(1 if result.failed or result.base_failed or result.unfinished else 0)
 
 
 def _pull_request_options(command: Function) -> Function:

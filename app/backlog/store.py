@@ -184,7 +184,7 @@ class SqlBacklog:
             _fence(claim)
             | writes.item
             | {
-                "given_back": outcome.verdict is Verdict.RELEASED,
+                "given_back": outcome.verdict is Verdict.RELEASED and not outcome.unfinished,
                 "succeeded": outcome.succeeded,
                 "progress": writes.progress,
                 "events": writes.events,

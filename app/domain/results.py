@@ -262,7 +262,8 @@ class Outcome:
 
     ``gate`` is the final gate on ``commit`` when completed, the last gate otherwise. ``kept`` says where the work of a
     failed item lies. ``pull_request`` is a URL, ``pull_request_number`` 0 without one. ``failed_base`` is the base
-    commit whose own failure gave the item back.
+    commit whose own failure gave the item back. ``unfinished``: it goes back although it has cost money, so the attempt
+    counts: what happens to it night after night must come to an end (contracts §1, Going back: none may loop).
     """
 
     verdict: Verdict
@@ -279,6 +280,7 @@ class Outcome:
     kept: str | None = None
     follow_up: UUID | None = None
     failed_base: str | None = None
+    unfinished: bool = False
 
     @property
     def succeeded(self) -> bool:

@@ -70,6 +70,11 @@ class RunResult:
         return any(r.outcome.failed_base for r in self.results)
 
     @property
+    def unfinished(self) -> bool:
+        """Items were given back although they had cost money."""
+        return any(r.outcome.unfinished for r in self.results)
+
+    @property
     def succeeded(self) -> tuple[ItemResult, ...]:
         return tuple(r for r in self.results if r.outcome.succeeded)
 
@@ -85,4 +90,5 @@ class RunResult:
     def status(self) -> RunStatus:
         if self.cancelled:
             return RunStatus.CANCELLED
-        return RunStatus.FAILED if self.failed or self.base_failed or self.reason else RunStatus.SUCCESS
+        wrong = self.failed or self.base_failed or self.unfinished or self.reason
+        return RunStatus.FAILED if wrong else RunStatus.SUCCESS

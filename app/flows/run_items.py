@@ -9,6 +9,7 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 from app.domain import events as ev
+from app.domain.claims import MAX_ATTEMPTS
 from app.domain.items import Item, ItemStatus
 from app.domain.results import GateResult, Outcome, Verdict
 from app.domain.runs import ItemResult, Run, RunResult
@@ -18,7 +19,7 @@ from app.flows.check_runs import end_check_runs
 from app.flows.heartbeat import INTERVAL, Leases
 from app.flows.item_to_pr import item_to_pr
 from app.flows.selection import Selection, gate_kinds, select_items
-from app.flows.work import ItemWork, Ports, RunContext, RunOptions, Settled
+from app.flows.work import ItemWork, MoneySpent, Ports, RunContext, RunOptions, Settled
 from app.ports.agent import Agent
 from app.ports.backlog import Claimed
 from app.process import Stop
@@ -206,17 +207,28 @@ def tell_story(work: ItemWork) -> Outcome:
             reason = base_failure(work.run.base, work.run.base_gate)
             return replace(work.outcome(Verdict.RELEASED, reason), failed_base=work.run.base.commit)
         return item_to_pr(work)
+    except MoneySpent as problem:
+        return unfinished(work, str(problem))
     except Settled as settled:
         return settled.outcome
     except (DatabaseUnreachable, UsageError):
         raise
     except Unreachable as problem:
-        return work.outcome(Verdict.RELEASED, str(problem))
+        return unfinished(work, str(problem))
     except MasonError as problem:
         return work.outcome(Verdict.REJECTED, str(problem))
     except Exception as problem:  # the named border of one item
         log.exception("Mason itself failed on “%s”", work.item.title[:200])
         return work.outcome(Verdict.REJECTED, f"Mason itself failed: {type(problem).__name__}: {problem}")
+
+
+def unfinished(work: ItemWork, reason: str) -> Outcome:
+    """Given back for a reason that is not the item's. One that has cost money goes back so three times at most."""
+    if not work.usage.cost_usd:
+        return work.outcome(Verdict.RELEASED, reason)
+    if work.claim.attempt >= MAX_ATTEMPTS:
+        return work.outcome(Verdict.REJECTED, f"{reason.rstrip('.')} (in its attempt {work.claim.attempt})")
+    return replace(work.outcome(Verdict.RELEASED, reason), unfinished=True)
 
 
 def settle(work: ItemWork, outcome: Outcome) -> Outcome:

@@ -18,7 +18,7 @@ from app.domain.plans import PrdContext
 from app.domain.policy import POLICY_PATH, AgentPolicy, Policy
 from app.domain.results import CheckKind, GateResult, Iteration, Outcome, TierResult, Usage, ValidatorResult, Verdict
 from app.domain.runs import Base
-from app.errors import Unreachable
+from app.errors import MasonError, Unreachable
 from app.flows.base_gate import check_base
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
@@ -146,6 +146,10 @@ class Evaluation:
         return tuple(t.tier.value for t in self.validator.failures) + tuple(c.kind.value for c in checks)
 
 
+class MoneySpent(MasonError):
+    """What the run may cost is spent."""
+
+
 class Settled(Exception):
     """Leaves the story of an item early, with its outcome."""
 
@@ -250,7 +254,8 @@ def call_agent(
 
     ``item`` is what the agent is told it works on, where that is not the item as it stands.
 
-    Raises Settled when the run stops or money is spent, Unreachable when the model's API is away: the item goes back.
+    Raises Settled when the run stops or the item's money is spent; MoneySpent when the run's is, Unreachable when the
+    model's API is away: then the item goes back.
     """
     limits = work.run.policy.limits
     check_budget(work)
@@ -281,7 +286,7 @@ def call_agent(
             raise Unreachable(result.error)
         case Failure.BUDGET:
             check_budget(work)
-            raise work.settled(Verdict.RELEASED, result.error)  # the run's money is spent, not the item's
+            raise MoneySpent(result.error)
     return result
 
 
