@@ -107,7 +107,7 @@ def test_exit_2__what_cannot_be_used_is_said_in_a_sentence(project: Project, wor
 
 def test_run__an_agent_that_could_never_work_is_told_before_anything_is_claimed(project: Project) -> None:
     item = project.approve_change()
-    done = project.mason("run", "--agent", "claude")
+    done = project.mason("run", "--agent", "claude", MASON_CLAUDE="sh")
     assert (done.returncode, "set MASON_ANTHROPIC_API_KEY" in sentence(done)) == (2, True)
     done = project.mason("run", "--agent", "codex", PATH="/nowhere")
     assert done.returncode == 2
