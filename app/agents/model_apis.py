@@ -11,10 +11,8 @@ from typing import Any
 
 from app.agents.model_access import TroubleKind
 from app.agents.model_meters import ChatMeter, MessagesMeter, Meter, ResponsesMeter
+from app.agents.model_requests import Asked, read_body
 from app.log import printable
-
-BYTES_PER_TOKEN = 4
-"""About so many bytes of text make a token; what is counted from it is an estimate."""
 
 LONGEST_WAIT = 24 * 3600.0
 
@@ -61,41 +59,9 @@ ENDPOINTS: Mapping[str, Endpoint] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """What matters of a request. ``tokens`` is an estimate of its input, at least 1; ``body`` is what is sent on."""
-
-    model: str
-    streamed: bool
-    tokens: int
-    body: bytes
-
-
-def read_request(body: bytes, endpoint: Endpoint) -> Asked | None:
-    """The request, None when it is none.
-
-    What makes a call dearer than its list price is taken out (Anthropic's fast mode, OpenAI's priority processing), and
-    a stream of Chat Completions is made to tell its usage.
-    """
-    try:
-        document: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(document, dict) or not isinstance(document.get("model"), str):
-        return None
-    streamed = document.get("stream") is True
-    changed = document.pop("speed", None) is not None
-    changed |= document.pop("service_tier", None) is not None
-    if streamed and endpoint.meter is ChatMeter:
-        options = document.get("stream_options")
-        document["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-        changed = True
-    return Asked(
-        model=document["model"],
-        streamed=streamed,
-        tokens=1 + len(body) // BYTES_PER_TOKEN,
-        body=json.dumps(document).encode() if changed else body,
-    )
+def read_request(body: bytes, endpoint: Endpoint) -> Asked:
+    """The request. Raises Unfit, which says why it is not passed on."""
+    return read_body(body, with_usage=endpoint.meter is ChatMeter)
 
 
 def error_body(provider: Provider, kind: str, message: str) -> bytes:

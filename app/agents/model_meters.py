@@ -64,14 +64,14 @@ class Meter(ABC):
         """The stream has come to its end as a stream, which some servers take for enough."""
         self.done |= self._finished and self.error is None
 
-    def tokens(self, asked: int) -> Tokens:
+    def tokens(self, asked: int, unseen: int = 0) -> Tokens:
         """What was used. Where the answer did not say (cut off, or nonsense) it is estimated, and never nothing:
-        ``asked`` for the input, for the output what was written.
+        ``asked`` for the input, for the output what was written and ``unseen``.
         """
         counts = self._counts
         output = counts.get("output")
         if output is None or not self._final:
-            output = max(output or 0, self._written // 4, 1)
+            output = max(output or 0, self._written // 4, 1) + unseen
         read, write, hour = (counts.get(name, 0) for name in ("cache_read", "cache_write", "cache_write_1h"))
         plain = counts.get("input")
         if plain is None or not (plain or read or write or hour):
@@ -141,7 +141,8 @@ class MessagesMeter(Meter):
                 self._called(_mapping(event.get("content_block")).get("type") == "tool_use")
             case "content_block_delta":
                 delta = _mapping(event.get("delta"))
-                self._written += sum(_length(delta.get(name)) for name in ("text", "partial_json", "thinking"))
+                names = ("text", "partial_json", "thinking", "signature")
+                self._written += sum(_length(delta.get(name)) for name in names)
             case "message_delta":
                 self._usage(event.get("usage"))
                 self._final = _number(_mapping(event.get("usage")).get("output_tokens")) is not None
@@ -251,7 +252,8 @@ class ChatMeter(_OpenAiMeter):
     def _choice(self, choice: Mapping[str, Any]) -> None:
         delta = _mapping(choice.get("delta"))
         self._finished |= bool(choice.get("finish_reason"))
-        self._written += _length(delta.get("content")) + _length(delta.get("reasoning_content"))
+        names = ("content", "reasoning_content", "reasoning", "refusal")
+        self._written += sum(_length(delta.get(name)) for name in names)
         for call in map(_mapping, _sequence(delta.get("tool_calls"))):
             self._written += _length(_mapping(call.get("function")).get("arguments"))
             place = (_number(choice.get("index")) or 0, _number(call.get("index")) or 0)
@@ -287,7 +289,7 @@ def _sequence(value: object) -> list[Any]:
 
 
 def _length(value: object) -> int:
-    return len(value) if isinstance(value, str) else 0
+    return len(value.encode("utf-8", "replace")) if isinstance(value, str) else 0
 
 
 def _number(value: object) -> int | None:

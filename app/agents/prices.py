@@ -171,6 +171,14 @@ class Prices:
             into, out = into * listed.input_factor, out * listed.output_factor
         return (into + out) / _MILLION + tokens.searches * SEARCH_USD
 
+    def dearer_cost(self, asked: str, answered: str, tokens: Tokens) -> float:
+        """The same where the model that has answered may be another one than was asked for.
+
+        One that nobody knows is left out (a gateway's own name for it), unless neither is known.
+        """
+        known = [model for model in (asked, answered) if self.knows(model)]
+        return max(self.cost(model, tokens) for model in known or [asked])
+
     def reserve(self, model: str, tokens: int) -> float:
         """What that much input costs where no cache has it."""
         return self.cost(model, Tokens(input=tokens))

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from app.agents.model_apis import ApiTrouble
 from app.agents.model_meters import Meter
+from app.agents.model_requests import Asked
 from app.agents.prices import Prices
 from app.agents.proxy_money import Ledger
 from app.agents.proxy_upstream import Cut
@@ -94,30 +95,30 @@ class Call:
         self._connection = connection
         self._reserve: float | None = None
 
-    def begin(self, model: str, tokens: int) -> bool:
+    def begin(self, asked: Asked) -> bool:
         """Reserve what the input may cost; False when nobody wants the answer any more. Raises Spent."""
-        access, reserve = self.access, self.access.prices.reserve(model, tokens)
+        access, reserve = self.access, self.access.prices.reserve(asked.model, asked.tokens)
         if not access.ledger.begin(access.spender, access.budget_usd, reserve, lambda: not self.cut.pulled):
             return False
         self._reserve = reserve
         return True
 
-    def end(self, model: str, tokens: int, meter: Meter | None, trouble: ApiTrouble | None) -> None:
+    def end(self, asked: Asked, meter: Meter | None, trouble: ApiTrouble | None) -> None:
         """Count what the answer used, once: ``meter`` None when there was none to pay for.
 
-        A call that its client left, or that was cut off, says nothing about the API.
+        A call that its client left, or that was cut off, says nothing about the API; it pays for what the API has told,
+        and for what it has not: its reserve, what was seen of the answer, and what may have been unseen (`Asked`).
         """
         if self._reserve is None:
             return
         reserve, self._reserve = self._reserve, None
         used = Usage()
         if meter:
-            counted, prices = meter.tokens(tokens), self.access.prices
-            named = model if prices.knows(model) or not prices.knows(meter.model) else meter.model
+            counted = meter.tokens(asked.tokens, asked.unseen if self.cut.pulled else 0)
             used = Usage(
                 input_tokens=counted.all_input,
                 output_tokens=counted.output,
-                cost_usd=prices.cost(named, counted),
+                cost_usd=self.access.prices.dearer_cost(asked.model, meter.model, counted),
                 turns=int(meter.done),
                 tool_calls=meter.tool_calls if meter.done else 0,
             )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from app.agents.model_access import TroubleKind
 from app.agents.model_apis import ENDPOINTS, ApiTrouble, Endpoint, Provider, error_body, read_request
+from app.agents.model_requests import Unfit
 from app.agents.proxy_access import Access, Call
 from app.agents.proxy_relay import LARGEST_BODY, NOT_AGAIN, Relay
 from app.agents.proxy_upstream import Calls
@@ -155,9 +156,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _received(self, endpoint: Endpoint, access: Access, body: bytes) -> None:
         provider, calls = endpoint.provider, self.server.door.calls.get(endpoint.provider)
-        asked = None if self.headers.get("Content-Encoding") else read_request(body, endpoint)
-        if asked is None:
-            self._refuse(provider, 400, "invalid_request_error", "The request is no JSON object with a model.")
+        try:
+            if self.headers.get("Content-Encoding"):
+                raise Unfit("A request is not to be compressed.")
+            asked = read_request(body, endpoint)
+        except Unfit as unfit:
+            self._refuse(provider, 400, "invalid_request_error", str(unfit))
             return
         if calls is None:
             message = f"There is no key for the API of {provider}, which the agent uses"

@@ -14,7 +14,6 @@ import httpx
 from app.agents.model_access import TroubleKind
 from app.agents.model_apis import (
     ApiTrouble,
-    Asked,
     Endpoint,
     Provider,
     error_body,
@@ -23,6 +22,7 @@ from app.agents.model_apis import (
     seconds_to_wait,
 )
 from app.agents.model_meters import Meter
+from app.agents.model_requests import Asked
 from app.agents.proxy_access import Call
 from app.agents.proxy_money import Spent
 from app.agents.proxy_upstream import Calls
@@ -70,7 +70,7 @@ class Relay:
     def run(self) -> None:
         paid = self._endpoint.meter is not None
         try:
-            if paid and not self._call.begin(self._asked.model, self._asked.tokens):
+            if paid and not self._call.begin(self._asked):
                 self._to.close_connection = True
                 return
             self._pass_on()
@@ -163,7 +163,7 @@ class Relay:
         if self._trouble is None and meter and not meter.done and not self._call.cut.pulled and self._begun:
             sentence = "The model's API ended an answer before its end"
             self._trouble = ApiTrouble(kind=TroubleKind.TRANSIENT, sentence=sentence)
-        self._call.end(model, self._asked.tokens, meter, self._trouble)
+        self._call.end(self._asked, meter, self._trouble)
 
     def _send_head(self, status: int, headers: Mapping[str, str]) -> None:
         self._begun = True

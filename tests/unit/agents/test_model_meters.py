@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app.agents.model_access import TroubleKind
 from app.agents.model_apis import ENDPOINTS, read_request, refused, seconds_to_wait
 from app.agents.model_meters import LONGEST_LINE, ChatMeter, MessagesMeter, Meter, ResponsesMeter
+from app.agents.model_requests import Unfit
 from app.agents.prices import Tokens
 
 METERS = [MessagesMeter, ResponsesMeter, ChatMeter]
@@ -116,15 +117,62 @@ def test_chat_meter__is_done_with_a_finish_reason_when_nothing_else_comes() -> N
     assert (meter.done, meter.tool_calls, meter.tokens(7)) == (True, 2, Tokens(input=7, output=1))
 
 
-def test_request__is_read_and_left_as_it_is_where_nothing_must_change() -> None:
-    body = b'{"model": "m", "stream" : true, "messages": []}'
+def test_request__is_read_and_written_anew() -> None:
+    body = b'{"model": "o3", "max_tokens": 400, "stream" : true, "model": "m", "messages": [], "inference_geo": "us"}'
     asked = read_request(body, ENDPOINTS["/v1/messages"])
-    assert asked
-    assert (asked.model, asked.streamed, asked.body) == ("m", True, body)
+    assert (asked.model, asked.streamed, asked.unseen) == ("m", True, 100)
+    assert asked.body == b'{"model":"m","max_tokens":400,"stream":true,"messages":[]}'
     assert asked.tokens >= len(body) // 4
     odd = read_request(b'{"model": "m", "stream": true, "stream_options": 3}', ENDPOINTS["/v1/chat/completions"])
-    assert odd
     assert json.loads(odd.body)["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("more", "unseen"),
+    [
+        ({}, 8192),
+        ({"max_output_tokens": 100}, 25),
+        ({"max_tokens": 10**9}, 8192),
+        ({"thinking": {"type": "disabled"}}, 0),
+        ({"reasoning": {"effort": "none"}}, 0),
+        ({"reasoning": 3, "max_tokens": "x"}, 8192),
+        ({"model": "gpt-4.1"}, 0),
+        ({"model": "gpt-4.1", "stream": False}, 8192),
+    ],
+)
+def test_request__how_much_of_its_answer_may_be_unseen(more: dict[str, Any], unseen: int) -> None:
+    body = json.dumps({"model": "gpt-5", "stream": True, **more}).encode()
+    assert read_request(body, ENDPOINTS["/v1/responses"]).unseen == unseen
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"background": True},
+        {"mcp_servers": [{"url": "https://x"}]},
+        {"container": "c"},
+        {"prompt": {"id": "p"}},
+        {"web_search_options": {"a": 1}},
+        *(
+            {"tools": [{"type": kind}]}
+            for kind in ("code_execution_20250825", "code_interpreter", "mcp", "image_generation", "file_search", 3, "")
+        ),
+        {"tools": {"type": "mcp"}},
+        {"tools": [{"type": "namespace", "tools": [{"type": "mcp"}]}]},
+        {"tools": [{"type": "shell", "environment": {"type": "container_auto"}}]},
+        {"input": [{"type": "additional_tools", "tools": [{"type": "mcp"}]}]},
+    ],
+)
+def test_request__what_cannot_be_priced_is_unfit(more: dict[str, Any]) -> None:
+    with pytest.raises(Unfit):
+        read_request(json.dumps({"model": "m", **more}).encode(), ENDPOINTS["/v1/responses"])
+
+
+def test_request__what_can_be_priced_passes() -> None:
+    kinds = ["function", "custom", "local_shell", "web_search", "web_search_20250305", "bash_20250124"]
+    tools = [{"name": "T"}, *({"type": kind} for kind in kinds), {"type": "namespace", "tools": [{"type": "function"}]}]
+    body = {"model": "m", "tools": tools, "background": False, "mcp_servers": [], "container": None, "input": "x"}
+    assert json.loads(read_request(json.dumps(body).encode(), ENDPOINTS["/v1/responses"]).body) == body
 
 
 @pytest.mark.parametrize(

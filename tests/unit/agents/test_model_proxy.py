@@ -290,6 +290,50 @@ def test_client_that_leaves__ends_the_call_upstream_and_pays_for_it() -> None:
     assert access.trouble is None
 
 
+def test_client_that_leaves__before_the_usage_pays_for_what_it_did_not_see() -> None:
+    """The reserve, what was written (4000 bytes), and a quarter of what was allowed: the model reasons."""
+    chunk = {"model": "gpt-5", "choices": [{"index": 0, "delta": {"content": "x" * 4000}, "finish_reason": "stop"}]}
+    left = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(says(b"data: " + json.dumps(chunk).encode() + b"\n\n"))
+        left.wait(20)
+        connection.settimeout(20)
+        connection.recv(1)  # until it is hung up
+
+    body = chat(max_completion_tokens=8000)
+    with raw(talk) as (_, access):
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            url = f"{access.openai_url}/chat/completions"
+            with client.stream("POST", url, json=body, headers={"x-api-key": access.token}) as answer:
+                next(answer.iter_bytes())
+        left.set()
+    used = access.usage()
+    assert used.output_tokens == 1000 + 2000
+    assert used.input_tokens == 1 + len(json.dumps(body, separators=(",", ":"))) // 4
+
+
+def test_price__is_the_dearer_one_of_the_asked_and_the_answered_model() -> None:
+    usage = {"input_tokens": 1000, "output_tokens": 0}
+    for asked, answered in (("claude-haiku-4-5", "claude-opus-4-1"), ("claude-opus-4-1", "claude-haiku-4-5")):
+        body = json.dumps({"model": answered, "usage": usage, "content": []}).encode()
+        with raw(says(body, headers="Content-Type: application/json")) as (_, access):
+            ask(access, messages(model=asked, stream=False))
+            assert access.usage().cost_usd == pytest.approx(0.015)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/responses", responses(background=True)), ("/v1/messages", messages(mcp_servers=[{"url": "https://x"}]))],
+)
+def test_request__that_cannot_be_priced_is_refused_in_the_apis_shape(path: str, body: dict[str, Any]) -> None:
+    with proxied(script(WORK)) as (api, proxy), opened(proxy) as access:
+        answer = ask(access, body, path)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["type"] == "invalid_request_error"
+        assert api.served == []
+
+
 def test_closing_an_access__ends_what_is_under_way_and_counts_it() -> None:
     seen: list[object] = []
 
