@@ -75,7 +75,8 @@ class PrdContext:
     """What the prompts and the validator need from a PRD.
 
     ``target`` is ``path`` or ``path:line``. ``files`` are repository paths that the PRD names, in order of appearance,
-    each once. ``amendment`` is what a MODIFIED verification added.
+    each once. ``amendment`` is what a MODIFIED verification added. ``by_agent``: an agent wrote the PRD, so that it
+    says where the change lies, and allows nothing that is protected.
     """
 
     target: str | None = None
@@ -85,3 +86,4 @@ class PrdContext:
     criteria: tuple[Criterion, ...] = ()
     files: tuple[str, ...] = ()
     amendment: str = ""
+    by_agent: bool = False

@@ -154,6 +154,13 @@ class Tier(StrEnum):
     DOMAIN = "domain_specific"
     SIDE_EFFECTS = "side_effects"
 
+    @property
+    def words(self) -> str:
+        """For people."""
+        return {"scope_verification": "scope", "pattern_adherence": "patterns", "import_graph": "imports"}.get(
+            self.value, self.value.partition("_specific")[0].replace("_", " ")
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:

@@ -13,8 +13,10 @@ from app.flows.base_gate import rewritten
 from app.flows.commit_message import commit_message
 from app.flows.pattern_review import review_patterns
 from app.flows.work import Evaluation, ItemWork
+from app.gate.checks import OUTPUT_KEPT
 from app.gate.diagnostics import without_new_warnings
 from app.gate.pages import SCREENSHOTS
+from app.gate.tests_run import lost_runs
 from app.ports.workspace import Change, Tree
 from app.prompts import routing
 from app.validator import Subject, validate, validator_json
@@ -149,8 +151,16 @@ def run_checks(work: ItemWork, path: Path, tree: str, kinds: Sequence[CheckKind]
 
 
 def judged(work: ItemWork, result: CheckResult) -> CheckResult:
-    """New warnings against the base fail the check (contracts §2)."""
-    return without_new_warnings(work.base_gate.check(result.kind), result)
+    """New warnings against the base fail the check (contracts §2); of its tests at least half have to have run."""
+    base = work.base_gate.check(result.kind)
+    if (
+        result.status is CheckStatus.PASS
+        and result.kind in (CheckKind.TEST, CheckKind.E2E)
+        and len(result.output) <= OUTPUT_KEPT  # of a longer one the middle is missing
+        and (reason := lost_runs(base, result))
+    ):
+        return replace(result, status=CheckStatus.ERROR, reason=reason)
+    return without_new_warnings(base, result)
 
 
 def record_checks(work: ItemWork, tree: Tree, kinds: Sequence[CheckKind]) -> None:

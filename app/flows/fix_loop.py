@@ -47,8 +47,7 @@ def fix_loop(work: ItemWork, tree: Tree) -> None:
             raise work.settled(Verdict.REJECTED, f"A person has to decide: {needs_human}")
     last = current(work)
     if not last.passed:
-        failed = ", ".join(last.failed)
-        raise work.settled(Verdict.REJECTED, f"Validation failed after {limit} fix iterations: {failed}")
+        raise work.settled(Verdict.REJECTED, f"Validation failed after {limit} fix iterations: {last.complaint}")
 
 
 def what_changed(work: ItemWork, before: Evaluation, after: Evaluation) -> str:
@@ -64,11 +63,11 @@ def current(work: ItemWork) -> Evaluation:
 
 def give_up_if_hopeless(work: ItemWork, evaluation: Evaluation, seen: set[frozenset[str]]) -> None:
     """A set of failures that was there before, or a missing dependency, ends the loop (contracts §2)."""
-    failed = ", ".join(evaluation.failed)
     if evaluation.fingerprints in seen:
         done = len(work.iterations)
         raise work.settled(
-            Verdict.REJECTED, f"Stopped after {done} fix iterations, the same failures came back: {failed}"
+            Verdict.REJECTED,
+            f"Stopped after {done} fix iterations, the same failures came back: {evaluation.complaint}",
         )
     seen.add(evaluation.fingerprints)
     if package := lacking_package(work, evaluation):

@@ -14,7 +14,7 @@ from app.flows.evaluation import evaluate, final_gate, install_in_work_tree, sub
 from app.flows.fix_loop import fix_loop
 from app.flows.waves import run_waves
 from app.flows.work import Evaluation, ItemWork, NoAnswer, Settled, ask_agent
-from app.planning.context import read_context
+from app.planning.context import WRITTEN_BY_AGENT, read_context
 from app.planning.waves import make_plan
 from app.ports.agent import Role
 from app.ports.forge import Publication
@@ -77,7 +77,7 @@ def finish_earlier_attempt(work: ItemWork, commit: str) -> Outcome:
     gate = final_gate(work, commit)
     work.evaluation = Evaluation(tree=commit, validator=validator, gate=gate, commit=commit)
     if not work.evaluation.passed:
-        failed = ", ".join(work.evaluation.failed)
+        failed = work.evaluation.complaint
         raise work.settled(Verdict.REJECTED, f"The commit that an earlier attempt pushed does not pass again: {failed}")
     return publish_commit(work, work.outcome(Verdict.COMPLETED))
 
@@ -105,9 +105,9 @@ def write_prd(work: ItemWork, tree: Tree) -> None:
     )
     if isinstance(answer, NoAnswer):
         raise work.settled(Verdict.DEFERRED, f"The item has no PRD and none could be written: {answer.reason}")
-    if not work.ports.backlog.store_prd(work.claim, answer):
+    written = replace(work.item, prd=f"{answer}\n\n{WRITTEN_BY_AGENT}\n")
+    if not work.ports.backlog.store_prd(work.claim, written.prd or ""):
         raise work.settled(Verdict.LOST, "The claim was lost")
-    written = replace(work.item, prd=answer)
     work.item = replace(written, approved_digest=written.content_digest)
     work.report(ev.PrdGenerated(claim=work.claim))
 

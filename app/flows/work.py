@@ -145,6 +145,16 @@ class Evaluation:
         checks = self.gate.failures if self.gate else ()
         return tuple(t.tier.value for t in self.validator.failures) + tuple(c.kind.value for c in checks)
 
+    @property
+    def complaint(self) -> str:
+        """The same for people: checks by their names, tiers with the first thing that they found."""
+        tiers = (
+            f"{tier.tier.words} ({tier.findings[0].message[:300]})" if tier.findings else tier.tier.words
+            for tier in self.validator.failures
+        )
+        checks = self.gate.failures if self.gate else ()
+        return ", ".join([*tiers, *(check.kind.value for check in checks)])
+
 
 class MoneySpent(MasonError):
     """What the run may cost is spent."""

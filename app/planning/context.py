@@ -21,6 +21,10 @@ _TARGET_FIELD = re.compile(r"(?:target(?: file)?|files?|location)\s*:\s*", re.IG
 _SUCCESS = ("success criteria", "acceptance", "definition of done")
 
 
+WRITTEN_BY_AGENT = "<!-- mason: an agent wrote this; remove this line once a person stands for it -->"
+"""At the end of a PRD that Mason had written. Whoever approves it as their own takes the line out."""
+
+
 def read_context(item: Item) -> PrdContext:
     """What the prompts and the validator need, from the item's PRD; its own fields fill what the PRD leaves out.
 
@@ -34,6 +38,7 @@ def read_context(item: Item) -> PrdContext:
         evidence=_section(document, ("evidence",)) or (item.evidence_summary or "")[:SECTION_LIMIT],
         criteria=tuple(_criteria(document)),
         files=tuple(_files(document)),
+        by_agent=WRITTEN_BY_AGENT in (item.prd or ""),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from app.domain.items import approval_digest
 from app.domain.results import Verdict
+from app.planning.context import WRITTEN_BY_AGENT
 from tests.whole.kit import FILES, Project, Turnstile, policy, reply
 from tests.whole.prds import answer, new, prd, wave
 
@@ -92,7 +93,7 @@ def test_prd__the_agent_writes_one_which_is_stored_and_approved(project: Project
     )
     assert project.run_one(generate_prd=True, **agent).verdict is Verdict.COMPLETED
     row = project.item(item)
-    assert row["prd_content"] == WRITTEN
+    assert row["prd_content"] == f"{WRITTEN}\n\n{WRITTEN_BY_AGENT}\n"
     assert row["prd_generated_at"]
     written = approval_digest(row["title"], row["problem"], row["solution"], row["type"], row["prd_content"])
     assert row["approved_digest"] == written

@@ -30,7 +30,7 @@ def test_validator__a_change_that_stays_out_of_scope_is_rejected_without_a_gate(
     item = project.approve(prd("Add `src/new.txt`."))
     outcome = project.run_one(**project.agent(implement="echo x > src/new.txt; echo x >> README.md"))
     assert outcome.verdict is Verdict.REJECTED
-    assert outcome.reason == "Stopped after 1 fix iterations, the same failures came back: scope_verification"
+    assert outcome.reason == "Stopped after 1 fix iterations, the same failures came back: scope (nothing was changed)"
     assert outcome.gate is None
     shown = project.progress(item)
     assert shown
