@@ -16,7 +16,7 @@ from app.flows.work import Evaluation, ItemWork
 from app.gate.checks import OUTPUT_KEPT
 from app.gate.diagnostics import without_new_warnings
 from app.gate.pages import SCREENSHOTS
-from app.gate.tests_run import lost_runs
+from app.gate.tally import lost_runs
 from app.ports.workspace import Change, Tree
 from app.prompts import routing
 from app.validator import Subject, validate, validator_json

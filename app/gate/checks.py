@@ -20,6 +20,7 @@ from app.gate.diagnostics import MAX_DIAGNOSTICS, MAX_WARNINGS, parse, plain
 from app.gate.environment import check_environment, install_environment
 from app.gate.installs import InstallCache
 from app.gate.steps import Check, InstallStep, Toolchain, Words
+from app.gate.tally import is_test_runner, tally_of
 from app.process import Finished, Stop
 from app.removal import remove
 
@@ -256,7 +257,17 @@ def _verdict(check: Check, finished: Finished, output: str, stop: Stop) -> tuple
         return CheckStatus.ERROR, f"was killed by {_signal(-finished.exit_code)}"
     if finished.exit_code:
         return CheckStatus.FAIL, f"exit code {finished.exit_code}"
-    if "unittest" in check.command and re.search(r"(?m)^Ran 0 tests in ", output):
+    if check.kind in (CheckKind.TEST, CheckKind.E2E) and is_test_runner(check.command, output):
+        return _tested(output)
+    return CheckStatus.PASS, ""
+
+
+def _tested(output: str) -> tuple[CheckStatus, str]:
+    """How a test runner ended with exit code 0, which code under test can bring about by ending its process."""
+    tally = tally_of(output)
+    if tally is None:
+        return CheckStatus.ERROR, "ended without a summary, so nothing is known of its tests"
+    if not tally.found and not tally.may_be_none:
         return CheckStatus.FAIL, "no tests ran"
     return CheckStatus.PASS, ""
 
