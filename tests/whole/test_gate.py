@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.results import CheckKind, CheckStatus, Tier, TierStatus, Verdict
 from tests.whole.kit import CHECKS, Project, policy, reply
-from tests.whole.prds import change, new, prd
+from tests.whole.prds import change, new, prd, wave
 
 MakeProject = Callable[..., Project]
 
@@ -30,7 +30,8 @@ def test_validator__a_change_that_stays_out_of_scope_is_rejected_without_a_gate(
     item = project.approve(prd("Add `src/new.txt`."))
     outcome = project.run_one(**project.agent(implement="echo x > src/new.txt; echo x >> README.md"))
     assert outcome.verdict is Verdict.REJECTED
-    assert outcome.reason == "Stopped after 1 fix iterations, the same failures came back: scope (nothing was changed)"
+    why = "README.md was modified, and the PRD does not name it"
+    assert outcome.reason == f"Stopped after 1 fix iterations, the same failures came back: scope ({why})"
     assert outcome.gate is None
     shown = project.progress(item)
     assert shown
@@ -253,3 +254,23 @@ def test_domain_checks__a_probe_blocks_the_domains_that_it_is_for(
     assert outcome.verdict is verdict
     if verdict is Verdict.REJECTED:
         assert "backend" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("writer", "verdict"), [("a person", Verdict.COMPLETED), ("an agent", Verdict.REJECTED)], ids=["person", "agent"]
+)
+def test_validator__a_prd_that_an_agent_wrote_allows_nothing_that_is_protected(
+    project: Project, writer: str, verdict: Verdict
+) -> None:
+    text = prd("Change `Makefile` and add `src/new.txt`.", wave(1, "general-purpose: Write it"))
+    act = "echo fine > src/new.txt; printf 'all:\\n' > Makefile"
+    if writer == "a person":
+        project.approve(text)
+        outcome = project.run_one(**project.agent(implement=act))
+    else:
+        project.approve(None)
+        agent = project.agent(write_prd=reply(prd=text), implement=act)
+        outcome = project.run_one(generate_prd=True, **agent)
+    assert outcome.verdict is verdict, outcome.reason
+    if verdict is Verdict.REJECTED:
+        assert "no person has named it" in outcome.reason
