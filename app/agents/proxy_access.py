@@ -20,7 +20,7 @@ from app.domain.results import Usage
 
 log = logging.getLogger(__name__)
 
-MOST_CALLS = 64
+MOST_CALLS = 32
 """Calls of one access that may be under way at once."""
 
 _PATIENCE = 15.0

@@ -16,16 +16,17 @@ from app.agents.model_apis import ENDPOINTS, ApiTrouble, Endpoint, Provider, err
 from app.agents.model_requests import Unfit
 from app.agents.proxy_access import Access, Call
 from app.agents.proxy_relay import LARGEST_BODY, NOT_AGAIN, Relay
+from app.agents.proxy_room import Bytes, Connections
 from app.agents.proxy_upstream import Calls
 
 log = logging.getLogger(__name__)
 
-MOST_CONNECTIONS = 512
-MOST_BYTES = 512 * 1024 * 1024
-"""Bytes of the requests that are under way, together."""
-
 SILENCE = 120.0
-"""Seconds that a client may take for the next bytes of its request, or to take ours."""
+"""Seconds that a client with a token may take for the next bytes of its request, or to take ours."""
+
+_PIECE = 65536
+
+_Request = socket.socket | tuple[bytes, socket.socket]
 
 
 class Door(Protocol):
@@ -56,7 +57,7 @@ class ProxyServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._server.shutdown()
-        self._server.hang_up()
+        self._server.connections.hang_up()
         self._server.server_close()
         self._thread.join()
 
@@ -68,37 +69,19 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, door: Door) -> None:
         self.door = door
-        self._open: set[socket.socket] = set()
-        self._bytes = 0
-        self._guard = threading.Lock()
+        self.connections, self.bytes = Connections(), Bytes()
         super().__init__(("127.0.0.1", 0), _Handler)
 
-    def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002 - the base class's
-        with self._guard:
-            return len(self._open) < MOST_CONNECTIONS
+    def verify_request(self, request: _Request, client_address: object) -> bool:  # noqa: ARG002 - the base class's
+        return isinstance(request, socket.socket) and self.connections.enter(request)
 
-    def connected(self, connection: socket.socket) -> None:
-        with self._guard:
-            self._open.add(connection)
+    def shutdown_request(self, request: _Request) -> None:
+        if isinstance(request, socket.socket):
+            self.connections.leave(request)
+        super().shutdown_request(request)
 
-    def disconnected(self, connection: socket.socket) -> None:
-        with self._guard:
-            self._open.discard(connection)
-
-    def take(self, size: int) -> bool:
-        """Whether a body of this size may be read now; then it is given back by a negative one."""
-        with self._guard:
-            fits = self._bytes + size <= MOST_BYTES
-            self._bytes += size if fits else 0
-            return fits
-
-    def hang_up(self) -> None:
-        with self._guard:
-            for connection in self._open:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue
+    def service_actions(self) -> None:
+        self.connections.turn_out_the_late()
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base class's
         """Nothing an agent sends may fill our log; a defect of ours is told without what was sent."""
@@ -110,14 +93,6 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     timeout = SILENCE
     server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.connected(self.connection)
-
-    def finish(self) -> None:
-        self.server.disconnected(self.connection)
-        super().finish()
 
     def version_string(self) -> str:
         return "mason"
@@ -140,19 +115,34 @@ class _Handler(BaseHTTPRequestHandler):
         elif size > LARGEST_BODY:
             self._drain(size)
             self._refuse(provider, 413, "request_too_large", f"A request has at most {LARGEST_BODY} bytes.")
-        elif not self.server.take(size):
+        elif not self.server.connections.admit(self.connection, access.token):
             self._drain(size)
-            self._refuse(provider, 529, "overloaded_error", "Too much at once.", again=True)
+            self._refuse(provider, 529, "overloaded_error", "Too many connections at once.", again=True)
         else:
-            try:
-                self._received(endpoint, access, self.rfile.read(size))
-            finally:
-                self.server.take(-size)
+            self._receive(endpoint, access, size)
 
     def do_GET(self) -> None:
         self._refuse(self._provider(), 404, "not_found_error", "The model proxy knows no such path.")
 
     do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET  # noqa: N815 - the base class's names
+
+    def _receive(self, endpoint: Endpoint, access: Access, size: int) -> None:
+        """Read the body and pass it on. Its bytes count as they come: a length that is only told takes no room."""
+        pieces: list[bytes] = []
+        held = 0
+        try:
+            while held < size and (piece := self.rfile.read1(min(size - held, _PIECE))):
+                if not self.server.bytes.take(access.token, len(piece)):
+                    self._drain(size - held - len(piece))
+                    self._refuse(endpoint.provider, 529, "overloaded_error", "Too much at once.", again=True)
+                    return
+                pieces.append(piece)
+                held += len(piece)
+            body = b"".join(pieces)
+            pieces.clear()
+            self._received(endpoint, access, body)
+        finally:
+            self.server.bytes.give_back(access.token, held)
 
     def _received(self, endpoint: Endpoint, access: Access, body: bytes) -> None:
         provider, calls = endpoint.provider, self.server.door.calls.get(endpoint.provider)
@@ -193,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _drain(self, size: int) -> None:
         """Read a body that nobody wants: a client that is still sending would not see the answer."""
         left = min(size, 2 * LARGEST_BODY)
-        while left > 0 and (piece := self.rfile.read(min(left, 65536))):
+        while left > 0 and (piece := self.rfile.read1(min(left, _PIECE))):
             left -= len(piece)
 
     def _refuse(self, provider: Provider, status: int, kind: str, said: str, *, again: bool = False) -> None:
