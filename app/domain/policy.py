@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from difflib import get_close_matches
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from app.domain.results import MAX_FIX_ITERATIONS, CheckKind
 from app.errors import UsageError
@@ -91,6 +101,16 @@ class PullRequestPolicy(_Strict):
     fix_any_branch: bool = Field(default=False, validation_alias=AliasChoices("fix_any_branch", "fix-any-branch"))
 
 
+ROLES = ("explore", "re-evaluate", "verify", "implement", "review", "pattern-review", "fix", "write-prd")
+"""The roles of `app.ports.agent.Role`, by their names."""
+
+
+def _role(name: str) -> str:
+    if name not in ROLES:
+        raise ValueError(f"there is no such role; choose among {', '.join(ROLES)}")
+    return name
+
+
 class RolePolicy(_Strict):
     """What one role of the agent may differ in. ``max_turns``: answers of the model in one call."""
 
@@ -121,7 +141,7 @@ class AgentPolicy(_Strict):
     model: str | None = Field(None, min_length=1, max_length=200)
     max_turns: int = Field(200, ge=1, le=1000, validation_alias=AliasChoices("max_turns", "max-turns"))
     idle_timeout: Seconds = Field(600.0, validation_alias=AliasChoices("idle_timeout", "idle-timeout"))
-    roles: dict[str, RolePolicy] = Field(default_factory=dict)
+    roles: dict[Annotated[str, AfterValidator(_role)], RolePolicy] = Field(default_factory=dict)
     prices: dict[str, Price] = Field(default_factory=dict)
 
 
@@ -165,10 +185,27 @@ class Policy(_Strict):
     frontend: FrontendPolicy | None = None
     protected: tuple[str, ...] = Field((), validation_alias=AliasChoices("protected", "protected-paths"))
 
+    @model_validator(mode="after")
+    def _known_layers(self) -> Self:
+        for name, layer in self.layers.items():
+            if unknown := [other for other in layer.may_import if other not in self.layers]:
+                raise ValueError(f"layers.{name}.may_import names {unknown[0]!r}, which is no layer")
+        return self
+
     @property
     def all_checks(self) -> dict[CheckKind, Command | None]:
         """``checks``, and ``execution.checks`` where the seeds' spelling is used."""
         return {**self.execution.checks, **self.checks}
+
+
+_KEYS = sorted(
+    {
+        name
+        for section in (Policy, AgentPolicy, RolePolicy, Price, Layer, FrontendPolicy, Limits, Unattended, Install)
+        for name in section.model_fields
+    }
+    | set(PullRequestPolicy.model_fields)
+)
 
 
 def parse_policy(text: bytes | None) -> Policy:
@@ -188,8 +225,22 @@ def parse_policy(text: bytes | None) -> Policy:
         return Policy.model_validate(_without_false(data))
     except ValidationError as problem:
         first = problem.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{POLICY_PATH}: {where}: {first['msg']}") from problem
+        raise UsageError(f"{POLICY_PATH}: {_sentence(first['loc'], first['type'], first['msg'])}") from problem
+
+
+def _sentence(place: tuple[int | str, ...], kind: str, said: str) -> str:
+    """What is wrong with a key, in words; a misspelt one with what may have been meant."""
+    where = ".".join(str(part) for part in place if part != "[key]") or "the file"
+    match kind:
+        case "extra_forbidden":
+            near = get_close_matches(str(place[-1]), _KEYS, n=1)
+            return f"there is no key {where}" + (f"; did you mean {near[0]}?" if near else "")
+        case "missing":
+            return f"{where} is missing"
+        case "float_parsing":
+            return f"{where} must be a time such as 90s, 10m or 1h, or a number"
+        case _:
+            return f"{where}: {said.removeprefix('Value error, ')}"
 
 
 def _without_false(data: object) -> object:

@@ -126,7 +126,7 @@ def test_exit_2__an_agent_program_that_is_not_there_gives_the_item_back(project:
     ("mason_yml", "said"),
     [
         ("checks: [", ".github/mason.yml is not valid YAML"),
-        ("chekcs: {}", ".github/mason.yml: chekcs: Extra inputs are not permitted"),
+        ("chekcs: {}", ".github/mason.yml: there is no key chekcs; did you mean checks?"),
         (policy({"test": {"run": "true", "timeout": "soon"}}), ".github/mason.yml: checks.test.timeout"),
         ("{}", "name one in .github/mason.yml"),
     ],
