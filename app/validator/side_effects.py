@@ -7,11 +7,13 @@ an error until the PRD names what it concerns: the test file, the configuration 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from app.domain.plans import PrdContext
 from app.domain.results import Finding, Severity, Tier, TierResult
 from app.ports.workspace import Change
 from app.validator.added import New, Pair, added, pairs
+from app.validator.dead_tests import dead_tests
 from app.validator.domain import finding, where
 from app.validator.findings import tier_result
 from app.validator.lost_tests import TestedFile, lost_tests, tested_file
@@ -34,7 +36,7 @@ def check_side_effects(subject: Subject, *, broken: Sequence[Finding] = ()) -> T
         *broken,
         *_configuration(subject.changes, named),
         *sections,
-        *lost_tests(tests, named),
+        *_lost(subject, tests, named),
         *(_mark(new, named, _words(subject.context)) for new in marks),
     ]
     return tier_result(Tier.SIDE_EFFECTS, findings)
@@ -49,6 +51,13 @@ def _looked_into(
         if test := tested_file(pair):
             tests.append(test)
         yield pair
+
+
+def _lost(subject: Subject, tests: list[TestedFile], named: frozenset[str]) -> list[Finding]:
+    """What is gone; a warning where it went together with what it tested."""
+    lost = lost_tests(tests, named)
+    dead = dead_tests(subject, tests) if any(one.severity is Severity.ERROR for one in lost) else frozenset()
+    return [replace(one, severity=Severity.WARNING) if one.path in dead else one for one in lost]
 
 
 def _configuration(changes: Sequence[Change], named: frozenset[str]) -> list[Finding]:
