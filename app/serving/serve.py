@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import users
 from app.errors import UsageError
 from app.log import printable
 from app.process import Stop
@@ -38,6 +39,7 @@ class Serving:
 
 def serve(settings: Settings, serving: Serving, stop: Stop, say: Callable[[str], None]) -> None:
     """Databases, web and worker, until the stop. Raises UsageError before anything starts."""
+    hide_keys(settings)
     require_secrets(settings)
     web_app.require_checkout(settings, serving.repository)
     require_free(serving)
@@ -70,6 +72,7 @@ def child_environment(served: Settings) -> Mapping[str, str]:
 
 def web(settings: Settings, serving: Serving) -> None:
     """gunicorn, as this process, until a signal ends it."""
+    hide_keys(settings)
     require_secrets(settings)
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
@@ -90,12 +93,19 @@ def web(settings: Settings, serving: Serving) -> None:
 
 def worker(settings: Settings, serving: Serving, stop: Stop) -> None:
     """A worker, as this process, until the stop."""
+    hide_keys(settings)
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
     with served_databases(settings, state) as served:
         web_app.prepare_app(served)
         stop.heeded = True
         web_app.work_for(served, serving.repository, stop)
+
+
+def hide_keys(settings: Settings) -> None:
+    """Runs on this machine may be of our own user: a model's key is kept from what they start."""
+    if settings.anthropic_api_key or settings.openai_api_key:
+        users.hide_memory()
 
 
 def require_secrets(settings: Settings) -> None:

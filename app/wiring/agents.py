@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,8 +35,7 @@ def model_proxy(settings: Settings, request: RunRequest, environ: Mapping[str, s
     if not upstreams:
         yield None
         return
-    if os.geteuid() != 0:
-        users.hide_memory()
+    users.hide_memory()
     outbound = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
     with ModelProxy(upstreams, run_budget_usd=request.max_cost_usd, outbound=outbound) as proxy:
         yield proxy
