@@ -34,6 +34,9 @@ from app.removal import remove
 TRIES = 8
 """Runs of the program for one call at most, while the model's API keeps failing."""
 
+PAID_TRIES = 4
+"""Of those, how many in which the API has answered something: the first one, and three that go on with it."""
+
 OUTPUT_LIMIT = 8_000_000
 """Bytes of output that are kept; the result is its last line."""
 
@@ -137,19 +140,21 @@ class ClaudeAgent:
     def _tries(self, call: _Call) -> tuple[AgentResult, Usage]:
         """Once the model has said something, the session is gone on with, so that nothing is paid for twice."""
         prompt, session, usage = call.request.prompt, usable_session(call.request.session), Usage()
+        paid = 0
         for number in range(1, TRIES + 1):
             tried, used = self._try(call, prompt, session)
             usage += used
+            paid += used.turns > 0
             if tried.lost_its_session:
                 prompt, session = call.request.prompt, None
                 continue
-            result = outcome(tried)
+            result = outcome(replace(tried, worked=paid > 0))
             if not result.error or result.failure is not Failure.UNAVAILABLE:
                 return result, usage
             if tried.transcript.answered and tried.transcript.session:
                 prompt, session = CONTINUE, tried.transcript.session
             pause = self._patience(number, tried)
-            if number == TRIES or time.monotonic() + pause >= call.deadline:
+            if number == TRIES or paid == PAID_TRIES or time.monotonic() + pause >= call.deadline:
                 return result, usage
             if call.stop.wait(pause):
                 return AgentResult(error="Claude Code was stopped.", session=session), usage

@@ -21,8 +21,8 @@ TEXT_LIMIT = 200_000
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Try:
     """One run of the program. ``session`` is what it was told to resume, ``trouble`` what the model's API said last
-    when it failed, ``worked`` whether it answered at all. ``time_limit``, ``idle`` (seconds) and ``max_turns`` are
-    what it was held to.
+    when it failed, ``worked`` whether it answered at all, in this try or one before it. ``time_limit``, ``idle``
+    (seconds) and ``max_turns`` are what it was held to.
     """
 
     done: Finished
@@ -40,6 +40,12 @@ class Try:
         return self.done.ok and ended is not None and ended.kind == "success" and not ended.is_error
 
     @property
+    def gave_up_on_the_api(self) -> bool:
+        """Whether the program itself came to its end and says that the API was the reason."""
+        ended, code = self.transcript.ended, self.done.exit_code
+        return ended is not None and ended.api_error and code is not None and code >= 0
+
+    @property
     def lost_its_session(self) -> bool:
         """Whether what it was to resume is gone, or too long by now: nothing was said, and no API is to blame."""
         blameless = self.trouble is None or self.trouble.kind is TroubleKind.TOO_LONG
@@ -49,6 +55,9 @@ class Try:
 
 def outcome(tried: Try) -> AgentResult:
     """The result, without its usage. ``Failure.UNAVAILABLE`` is worth another try.
+
+    Once the API has answered, the agent's own commands may have been at work: they can ask the API for what makes it
+    fail, and kill the program. So from then on the API is to blame only where the program itself says so.
 
     Raises UsageError when the API refuses in a way that it will refuse every call in.
     """
@@ -60,7 +69,7 @@ def outcome(tried: Try) -> AgentResult:
     trouble = tried.trouble
     if problem := _own_problem(tried):
         return AgentResult(error=problem, session=session)
-    if trouble is None:
+    if trouble is None or (trouble.kind is TroubleKind.TRANSIENT and tried.worked and not tried.gave_up_on_the_api):
         return AgentResult(error=_last_words(tried), session=session)
     return failed(trouble, session, worked=tried.worked)
 

@@ -37,13 +37,16 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """The last line of a call. ``kind`` is its ``subtype``, ``why`` the sentence of an error."""
+    """The last line of a call. ``kind`` is its ``subtype``, ``why`` the sentence of an error, ``api_error`` whether
+    the program gave up because of the model's API.
+    """
 
     kind: str = ""
     is_error: bool = False
     text: str = ""
     answer: Json | None = None
     why: str = ""
+    api_error: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,12 +85,15 @@ def _ended(record: Json) -> Ended:
     text, answer, errors = record.get("result"), record.get("structured_output"), record.get("errors")
     said = text if isinstance(text, str) else ""
     reasons = [each for each in errors if isinstance(each, str)] if isinstance(errors, list) else []
+    is_error = record.get("is_error") is not False
+    named = record.get("terminal_reason") == "api_error" or isinstance(record.get("api_error_status"), int)
     return Ended(
         kind=str(record.get("subtype"))[:100],
-        is_error=record.get("is_error") is not False,
+        is_error=is_error,
         text=said,
         answer=answer if isinstance(answer, dict) else None,
         why=one_line(next((each for each in reasons if each.strip()), said), 300),
+        api_error=is_error and (named or said.startswith("API Error")),
     )
 
 

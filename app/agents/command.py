@@ -25,7 +25,7 @@ from pathlib import Path
 from app import users
 from app.agents.command_answers import claimed_usage, read_answer
 from app.agents.fences import json_object, last_object
-from app.agents.model_access import Access, ModelProxy, failed, model_for
+from app.agents.model_access import Access, ModelProxy, TroubleKind, failed, model_for
 from app.agents.presets import find_preset
 from app.agents.strict_schema import strict
 from app.domain.policy import AgentPolicy
@@ -103,15 +103,16 @@ class CommandAgent:
             return AgentResult(error="The worktree is not there.")
         with self._directory() as directory:
             if self._proxy is None:
-                return self._run(request, stop, on_activity, directory, None)
+                return self._run(request, stop, on_activity, directory, None)[0]
             budget, prices = request.budget_usd, self._policy.prices
             with self._proxy.open(spender=request.item.id, budget_usd=budget, prices=prices) as access:
-                result = self._run(request, stop, on_activity, directory, access)
-            return _with_the_proxys_word(result, access)
+                result, killed = self._run(request, stop, on_activity, directory, access)
+            return _with_the_proxys_word(result, access, killed=killed)
 
     def _run(
         self, request: AgentRequest, stop: Stop, on_activity: OnActivity, directory: Path, access: Access | None
-    ) -> AgentResult:
+    ) -> tuple[AgentResult, bool]:
+        """The result, and whether a signal ended the program."""
         call = self._call(request, directory, access)
         user = users.owner(request.worktree)
         if user:
@@ -132,7 +133,8 @@ class CommandAgent:
             place = users.hidden(program, self._environment.get("PATH", ""), request.worktree, user)
             why = f": the user {user}, whom it would run as, cannot get at {place}" if place else ""
             raise UsageError(f"The agent's program {program!r} cannot be run{why}.")
-        return self._result(request, done, read_answer(directory / ANSWER, user))
+        killed = done.exit_code is not None and done.exit_code < 0
+        return self._result(request, done, read_answer(directory / ANSWER, user)), killed
 
     def _call(self, request: AgentRequest, directory: Path, access: Access | None) -> _Call:
         """What to run; the files it is given are written."""
@@ -199,14 +201,16 @@ def _ways_to_a_model(access: Access) -> dict[str, str]:
     }
 
 
-def _with_the_proxys_word(result: AgentResult, access: Access) -> AgentResult:
+def _with_the_proxys_word(result: AgentResult, access: Access, *, killed: bool) -> AgentResult:
     """What was used and why it failed, where the proxy knows; it does not when it was never asked.
 
-    Raises UsageError when the API refuses in a way that it will refuse every call in.
+    Of a program that was ``killed`` after the API had answered, no failure of the API is the reason: its own commands
+    can have brought about both. Raises UsageError when the API refuses in a way that it will refuse every call in.
     """
-    used = access.usage()
-    if access.trouble and (result.error or not used.turns):  # some programs end well when no call of theirs did
-        result = replace(failed(access.trouble, worked=used.turns > 0), text=result.text, usage=result.usage)
+    used, trouble = access.usage(), access.trouble
+    own = killed and used.turns > 0 and trouble is not None and trouble.kind is TroubleKind.TRANSIENT
+    if trouble and not own and (result.error or not used.turns):  # some programs end well when no call of theirs did
+        result = replace(failed(trouble, worked=used.turns > 0), text=result.text, usage=result.usage)
     return result if used == Usage() else replace(result, usage=replace(used, seconds=result.usage.seconds))
 
 

@@ -60,18 +60,15 @@ class ModelProxy(Protocol):
     ) -> AbstractContextManager[Access]: ...
 
 
-_FAILURES = {
-    TroubleKind.TRANSIENT: Failure.UNAVAILABLE,
-    TroubleKind.REFUSED: Failure.UNAVAILABLE,
-    TroubleKind.BUDGET: Failure.BUDGET,
-}
+_FAILURES = {TroubleKind.TRANSIENT: Failure.UNAVAILABLE, TroubleKind.BUDGET: Failure.BUDGET}
 
 
 def failed(trouble: Trouble, session: str | None = None, *, worked: bool = False) -> AgentResult:
     """The result of a call that failed on what the API said. Raises UsageError when it will say so to every call.
 
-    ``worked``: the API has answered in this very call. Then a refusal proves nothing: what an agent runs can ask for a
-    model that there is not, and must not end the whole run with it. A real one will be the next call's first answer.
+    ``worked``: the API has answered in this very call. Then a refusal is the agent's own: what it runs can ask for a
+    model that there is not, and must neither end the whole run with it nor send its item back unpunished. A real one
+    will be the next call's first answer.
     """
     if trouble.kind is TroubleKind.REFUSED and not worked:
         raise UsageError(trouble.sentence)

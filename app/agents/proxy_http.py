@@ -18,6 +18,7 @@ from app.agents.proxy_access import Access, Call
 from app.agents.proxy_relay import LARGEST_BODY, NOT_AGAIN, Relay
 from app.agents.proxy_room import Bytes, Connections
 from app.agents.proxy_upstream import Calls
+from app.domain.results import Usage
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if calls is None:
             message = f"There is no key for the API of {provider}, which the agent uses"
-            access.note(ApiTrouble(kind=TroubleKind.REFUSED, sentence=message))
+            if access.usage() == Usage():  # else its own API works, and this is nothing but some command's try
+                access.note(ApiTrouble(kind=TroubleKind.REFUSED, sentence=message))
             self._refuse(provider, 404, "not_found_error", message)
             return
         call = Call(access, self.connection)

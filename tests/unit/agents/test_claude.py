@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.agents import claude_program
-from app.agents.claude import CONTINUE, TRIES, ClaudeAgent
+from app.agents.claude import CONTINUE, PAID_TRIES, TRIES, ClaudeAgent
 from app.agents.model_access import TroubleKind
 from app.domain.policy import AgentPolicy, RolePolicy
 from app.domain.results import Usage
@@ -215,17 +215,44 @@ def test_claude__api_that_recovers__the_session_is_gone_on_with(calls: Calls) ->
     assert [access.token for access in calls.proxy.accesses] == ["token-0", "token-1", "token-2"]
 
 
-def test_claude__a_killed_program_is_resumed_when_the_api_was_to_blame(calls: Calls) -> None:
+def test_claude__a_killed_program_is_run_again_when_the_api_was_to_blame(calls: Calls) -> None:
+    """The API never answered, so nothing of the agent's can have killed it."""
+    calls.proxy.troubles, calls.proxy.each = [OVERLOADED], Usage()
+    assert calls.run(f"{printed(init())}\nkill -9 $$", FINE).error == ""
+    assert calls.noted("prompt") == ["do it", "do it"]
+
+
+@pytest.mark.parametrize(
+    ("end", "error"),
+    [
+        ("kill -9 $$", "Claude Code was killed (signal 9)."),
+        ("exit 143", "Claude Code ended with exit code 143."),
+        (f"{printed(api_error())}\nkill -9 $$", "Claude Code failed: API Error: 529."),
+        (printed(result("Oh no", is_error=True)), "Claude Code failed: Oh no."),
+    ],
+)
+def test_claude__after_an_answer_the_api_is_not_to_blame_for_what_the_program_does_not_say(
+    calls: Calls, end: str, error: str
+) -> None:
+    """What an agent runs may get a 529 from the API, and kill the program."""
     calls.proxy.troubles = [OVERLOADED]
-    assert calls.run(f"{printed(init(), assistant(text('a')))}\nexit 143", FINE).error == ""
-    assert calls.noted("prompt") == ["do it", CONTINUE]
+    done = calls.run(f"{printed(init(), assistant(text('a')))}\n{end}", FINE)
+    assert (done.error, done.failure, len(calls.noted("args"))) == (error, Failure.AGENT, 1)
 
 
-def test_claude__api_that_keeps_failing_is_unavailable(calls: Calls) -> None:
-    calls.proxy.troubles = [OVERLOADED] * 20
+def test_claude__killed_when_it_was_resumed_is_its_own_failure(calls: Calls) -> None:
+    calls.proxy.troubles = [OVERLOADED] * 3
+    agent = calls.agent(BROKEN_LATER, f"{printed(init())}\nkill -9 $$")
+    done = calls.call(agent)
+    assert (done.failure, len(calls.noted("args"))) == (Failure.AGENT, 2)
+
+
+@pytest.mark.parametrize(("each", "tries"), [(Usage(), TRIES), (Usage(turns=1, cost_usd=0.5), PAID_TRIES)])
+def test_claude__api_that_keeps_failing_is_unavailable(calls: Calls, each: Usage, tries: int) -> None:
+    calls.proxy.troubles, calls.proxy.each = [OVERLOADED] * 20, each
     done = calls.run(BROKEN)
     assert (done.error, done.failure) == (OVERLOADED.sentence, Failure.UNAVAILABLE)
-    assert len(calls.noted("args")) == TRIES
+    assert len(calls.noted("args")) == tries
 
 
 def test_claude__api_that_asks_for_more_patience_than_there_is(calls: Calls) -> None:
@@ -246,8 +273,8 @@ def test_claude__api_that_refuses_is_a_usage_error(calls: Calls) -> None:
 def test_claude__a_refusal_after_an_answer_stops_no_run(calls: Calls) -> None:
     """What an agent runs may ask for a model that there is not."""
     calls.proxy.troubles = [Said(kind=TroubleKind.REFUSED, sentence="There is no such model.")] * TRIES
-    assert calls.run(BROKEN).failure is Failure.UNAVAILABLE
-    assert len(calls.proxy.accesses) == TRIES
+    assert calls.run(BROKEN).failure is Failure.AGENT
+    assert len(calls.proxy.accesses) == 1
 
 
 def test_claude__a_refusal_that_only_the_program_speaks_of_stops_no_run(calls: Calls) -> None:

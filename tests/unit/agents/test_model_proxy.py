@@ -37,6 +37,7 @@ from tests.fakes.model_api import (
 from tests.unit.agents.model_proxy_kit import (
     KEY,
     MODEL,
+    RawUpstream,
     ask,
     chat,
     messages,
@@ -377,6 +378,16 @@ def test_upstream_that_is_not_there__is_said() -> None:
         assert "no key for the API of openai" in answer.json()["error"]["message"]
         assert access.trouble
         assert access.trouble.kind is TroubleKind.REFUSED
+
+
+def test_upstream_that_is_not_there__is_no_trouble_where_the_own_one_works() -> None:
+    body = json.dumps({"model": MODEL, "usage": {"input_tokens": 1, "output_tokens": 1}, "content": []}).encode()
+    with RawUpstream(lambda connection: connection.sendall(says(body, headers="Content-Type: a/json"))) as upstream:
+        only = {Provider.ANTHROPIC: Upstream(base_url=upstream.url, key=KEY)}
+        with ModelProxy(only) as proxy, opened(proxy) as access:
+            assert ask(access, messages(stream=False)).status_code == 200
+            assert ask(access, chat(), "/v1/chat/completions").status_code == 404
+            assert access.trouble is None
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/files", "/v1/messages/batches", "//evil.example/v1/messages", "/v1/models"])

@@ -176,7 +176,13 @@ REFUSED = Said(kind=TroubleKind.REFUSED, sentence="The key was refused.")
 def test_command__an_api_that_refuses_is_a_usage_error(call: Call) -> None:
     with pytest.raises(UsageError, match="refused"):
         call("exit 1", proxy=FakeProxy(troubles=[REFUSED], each=Usage()))
-    assert call("exit 1", proxy=FakeProxy(troubles=[REFUSED])).failure is Failure.UNAVAILABLE
+    assert call("exit 1", proxy=FakeProxy(troubles=[REFUSED])).failure is Failure.AGENT
+
+
+def test_command__a_program_that_was_killed_after_an_answer_is_its_own_failure(call: Call) -> None:
+    trouble = Said(kind=TroubleKind.TRANSIENT, sentence="It is so")
+    assert call("kill -9 $$", proxy=FakeProxy(troubles=[trouble])).failure is Failure.AGENT
+    assert call("kill -9 $$", proxy=FakeProxy(troubles=[trouble], each=Usage())).failure is Failure.UNAVAILABLE
 
 
 def test_strict__nested_schemas() -> None:
