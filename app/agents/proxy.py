@@ -17,7 +17,7 @@ from app.agents.prices import Prices
 from app.agents.proxy_access import Access
 from app.agents.proxy_http import ProxyServer
 from app.agents.proxy_money import Ledger
-from app.agents.proxy_upstream import Calls, Upstream
+from app.agents.proxy_upstream import Calls, Upstream, checked_outbound
 from app.domain.policy import Price
 
 LOOK = 0.2
@@ -34,7 +34,8 @@ class ModelProxy:
     again, Codex 0.169 a 402), both with ``x-should-retry: false``, which the vendors' own clients heed.
 
     It does not try again itself: clients do that, and who runs them reads ``trouble``. ``outbound`` is the URL of an
-    HTTP proxy on the way out; the environment is not asked for one (only, by OpenSSL's own variables, for more CAs).
+    HTTP proxy on the way to other machines; the environment is not asked for one (only, by OpenSSL's own variables, for
+    more CAs). Raises UsageError when that is no URL.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class ModelProxy:
         run_budget_usd: float | None = None,
         outbound: str | None = None,
     ) -> None:
-        self._upstreams, self._prices, self._outbound = dict(upstreams), Prices(prices), outbound
+        self._upstreams, self._prices = dict(upstreams), Prices(prices)
+        self._outbound = checked_outbound(outbound)
         self.ledger = Ledger(run_budget_usd)
         self.calls: dict[Provider, Calls] = {}
         self._accesses: dict[str, Access] = {}

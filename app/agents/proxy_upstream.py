@@ -9,8 +9,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -30,17 +32,47 @@ _BASE_URL = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(/[\w./
 class Upstream:
     """A model's API: its base URL (for OpenAI-compatible ones with the ``/v1`` at its end) and the real key.
 
-    Raises UsageError when either cannot be used; the key is never shown.
+    White space around the key (the newline of a file that it was read from) is left out. ``provider`` is named in the
+    sentence about a key. Raises UsageError when either cannot be used; the key is never shown.
     """
 
     base_url: str
     key: str = field(repr=False)
+    provider: Provider | None = None
 
     def __post_init__(self) -> None:
-        if not self.key or not self.key.isascii() or not self.key.isprintable() or " " in self.key:
-            raise UsageError("The model's API key is empty or has characters that no key has")
+        object.__setattr__(self, "key", self.key.strip())
+        whose = f"The API key for {self.provider}" if self.provider else "The model's API key"
+        if not self.key:
+            raise UsageError(f"{whose} is empty")
+        if not self.key.isascii() or not self.key.isprintable() or " " in self.key:
+            raise UsageError(f"{whose} has characters that no key has")
         if not _BASE_URL.fullmatch(self.base_url):
             raise UsageError("The base URL of the model's API must look like https://api.example.com")
+
+    @property
+    def on_this_machine(self) -> bool:
+        host = urlsplit(self.base_url).hostname or ""
+        try:
+            return host == "localhost" or host.endswith(".localhost") or ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+
+def checked_outbound(url: str | None) -> str | None:
+    """The URL of the HTTP proxy on the way out; None where there is none. Raises UsageError; it may hold a password."""
+    url = (url or "").strip()
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        httpx.Proxy(url)
+    except (ValueError, httpx.InvalidURL):
+        fits = False
+    if not fits:
+        raise UsageError("The HTTP proxy (HTTPS_PROXY) must be a URL like http://proxy.example.com:3128")
+    return url
 
 
 def key_headers(provider: Provider, key: str) -> dict[str, str]:
@@ -52,7 +84,7 @@ class Calls:
     """Makes calls of one upstream. Usable from any thread; use it as a context manager.
 
     TLS is verified. Nothing is taken from the environment (no HTTP proxy, no .netrc): ``outbound`` is the URL of the
-    HTTP proxy to go through, where there is one. Redirects are not followed.
+    HTTP proxy to go through, where there is one and the upstream is on another machine. Redirects are not followed.
     """
 
     def __init__(self, provider: Provider, upstream: Upstream, context: ssl.SSLContext, outbound: str | None) -> None:
@@ -60,7 +92,7 @@ class Calls:
         self._base = base.removesuffix("/v1") if provider is Provider.ANTHROPIC else base
         self._secret = upstream.key.encode()
         self._headers = key_headers(provider, upstream.key)
-        self._context, self._outbound = context, outbound
+        self._context, self._outbound = context, None if upstream.on_this_machine else outbound
         self._idle: list[_Line] = []
         self._guard = threading.Lock()
         self._closed = False

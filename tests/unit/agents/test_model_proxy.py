@@ -520,6 +520,40 @@ def test_key_that_is_none__is_refused_without_showing_it(key: str) -> None:
     assert not key or key not in str(refused.value)
 
 
+def test_key__is_stripped_and_the_sentence_says_whose_it_is() -> None:
+    assert Upstream(base_url="https://api.example.com", key=f" {KEY}\n").key == KEY
+    for key, what in ((" \n", "is empty"), ("ö", "has characters that no key has")):
+        with pytest.raises(UsageError, match=f"The API key for openai {what}"):
+            Upstream(base_url="https://api.example.com", key=key, provider=Provider.OPENAI)
+
+
+@pytest.mark.parametrize(
+    "url", ["proxy.example:3128", "proxy", "socks9://secret@x", "http://", "http://x:y", "http://[", "http://a b\nc"]
+)
+def test_outbound_that_is_none__is_a_usage_error(url: str) -> None:
+    with pytest.raises(UsageError, match="HTTPS_PROXY") as refused:
+        ModelProxy(upstreams("http://127.0.0.1:9"), outbound=url)
+    assert "secret" not in str(refused.value)
+
+
+def test_outbound__is_not_for_this_machine() -> None:
+    with proxied(script(WORK), outbound="http://127.0.0.1:9") as (_, proxy), opened(proxy) as access:
+        assert ask(access).status_code == 200
+    for url in ("http://localhost:1", "http://127.1.2.3", "http://[::1]:1/v1"):
+        assert Upstream(base_url=url, key=KEY).on_this_machine
+    for url in ("http://localhost.example.com", "http://10.0.0.1", "https://api.example.com"):
+        assert not Upstream(base_url=url, key=KEY).on_this_machine
+
+
+def test_outbound__is_used_for_other_machines() -> None:
+    answer = says(b"{}", headers="Content-Type: application/json")
+    with RawUpstream(lambda connection: connection.sendall(answer)) as on_the_way:
+        away = upstreams("http://api.invalid")
+        with ModelProxy(away, outbound=f"{on_the_way.url}\n") as proxy, opened(proxy) as access:
+            assert ask(access, messages(stream=False)).status_code == 200
+        assert on_the_way.requests[0].startswith(b"POST http://api.invalid/v1/messages ")
+
+
 @pytest.mark.parametrize(
     "url", ["", "api.example.com", "ftp://x", "https://u:p@x", "https://x/?a=b", "http://[", "http://x\n"]
 )
