@@ -61,17 +61,25 @@ class _Mark:
 
 
 def pairs(subject: Subject) -> Iterator[Pair]:
-    """The changed files, links and submodules left out, in the order of the changes; a few are in memory at a time."""
-    changes = [change for change in subject.changes if change.file not in (FileKind.SYMLINK, FileKind.SUBMODULE)]
+    """The changed files in the order of the changes; a few are in memory at a time.
+
+    Links and submodules are left out. A file that became one is a file that is gone.
+    """
+    changes = [change for change in subject.changes if _is_file(change) or change.kind is ChangeKind.MODIFIED]
     left = MOST_BYTES
     for first in range(0, len(changes), _AT_ONCE):
         some = changes[first : first + _AT_ONCE]
         before = subject.before.read([c.path for c in some if c.kind is not ChangeKind.ADDED]) if left > 0 else {}
-        after = subject.after.read([c.path for c in some if c.kind is not ChangeKind.DELETED]) if left > 0 else {}
+        there = [c.path for c in some if c.kind is not ChangeKind.DELETED and _is_file(c)]
+        after = subject.after.read(there) if left > 0 else {}
         for change in some:
             pair = _pair(change, before.pop(change.path, None), after.pop(change.path, None), left)
             left -= sum(len(side.data) for side in (pair.before, pair.after) if side)
             yield pair
+
+
+def _is_file(change: Change) -> bool:
+    return change.file not in (FileKind.SYMLINK, FileKind.SUBMODULE)
 
 
 def _pair(change: Change, before: bytes | None, after: bytes | None, left: int) -> Pair:
@@ -81,7 +89,7 @@ def _pair(change: Change, before: bytes | None, after: bytes | None, left: int) 
         path=change.path,
         before=None if before is None else Source(change.path, before),
         after=None if after is None else Source(change.path, after),
-        unread=after is None and change.kind is not ChangeKind.DELETED,
+        unread=after is None and change.kind is not ChangeKind.DELETED and _is_file(change),
     )
 
 
