@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 
 from app.domain.results import Finding, Severity
+from app.validator.languages import javascript
 from app.validator.languages.records import Import, Module
 from app.validator.resolve import Repository, reader_of
+from app.validator.scope import LOCK_FILES
 
 MOST_FINDINGS = 50
 
 _SEARCHED = 2000
 """Files that mention a package and are looked into for an import of it."""
+
+_JAVASCRIPT = javascript.SUFFIXES
+_MANIFESTS = (*LOCK_FILES["package.json"], "package.json")
+_BUNDLED = {"server-only": "next", "client-only": "next"}
+"""Packages that another one answers for without a lock file's knowing."""
 
 
 def new_dependencies(
@@ -23,8 +31,9 @@ def new_dependencies(
 ) -> Iterator[Finding]:
     """A warning for a package that the change declares too, an error for one that no manifest declares.
 
-    Where that cannot be told (no manifest at all, or a Python distribution that the change adds and whose modules may
-    have any name), a warning. ``old`` and ``new`` are the changed files, ``moves`` old paths to new ones.
+    Where that cannot be told, a warning: no manifest at all; Python distributions, whose modules may have any name
+    (and the gate finds what is missing); an npm package that comes with another one. ``old`` and ``new`` are the
+    changed files, ``moves`` old paths to new ones.
     """
     origin = {to: path for path, to in moves.items()}
     seen: set[str] = set()
@@ -55,13 +64,23 @@ def _finding(before: Repository, after: Repository, path: str, one: Import, pack
         return Finding(
             path=path, message=message, severity=severity, recommendation=f"make sure that {package} is needed"
         )
-    unclear = has is None or (path.endswith((".py", ".pyi")) and bool(has - (had or frozenset())))
+    is_python = path.endswith((".py", ".pyi"))
+    unclear = has is None or bool(is_python and has)
+    unclear = unclear or (path.endswith(_JAVASCRIPT) and _is_known(before, has or frozenset(), package))
     return Finding(
         path=path,
         message=f"new dependency: {where}, and no manifest declares it by that name",
         severity=Severity.WARNING if unclear else Severity.ERROR,
         recommendation=f"do without {package}, or declare it where the repository declares what it needs",
     )
+
+
+def _is_known(before: Repository, declared: frozenset[str], package: str) -> bool:
+    """Whether a lock file, or another package of the repository, had an npm package before: it may be installed."""
+    if _BUNDLED.get(package) in declared:
+        return True
+    written = (f'node_modules/{package}"', f'"{package}":', f"/{package}/-/", *(f"{c}{package}@" for c in "\"'/ "))
+    return any(posixpath.basename(path) in _MANIFESTS for path in before.files.mentioning(written))
 
 
 def _is_used(before: Repository, path: str, package: str) -> bool:

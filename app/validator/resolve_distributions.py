@@ -13,52 +13,109 @@ _LINE = re.compile(r"^[ \t]*(?:-[ \t]+)?([A-Za-z0-9][\w.-]*)[ \t]*(?:$|[\[<>=!~;
 _LITERAL = re.compile(r"['\"]([A-Za-z0-9][\w.-]{0,100})(?:[\[<>=!~;@ ][^'\"\n]{0,300})?['\"]")
 
 KNOWN_AS = {
+    "_cffi_backend": "cffi",
+    "_pytest": "pytest",
+    "airflow": "apache-airflow",
     "attr": "attrs",
+    "axes": "django-axes",
     "bs4": "beautifulsoup4",
     "bson": "pymongo",
     "cairo": "pycairo",
+    "corsheaders": "django-cors-headers",
+    "crypto": "pycryptodome",
+    "cryptodome": "pycryptodomex",
     "cv2": "opencv-python",
     "dateutil": "python-dateutil",
+    "debug_toolbar": "django-debug-toolbar",
     "discord": "discord-py",
+    "django_filters": "django-filter",
     "dns": "dnspython",
     "docx": "python-docx",
     "dotenv": "python-dotenv",
+    "environ": "django-environ",
     "faiss": "faiss-cpu",
     "fitz": "pymupdf",
     "flask_sqlalchemy": "flask-sqlalchemy",
+    "gi": "pygobject",
     "git": "gitpython",
     "github": "pygithub",
-    "gi": "pygobject",
+    "google.oauth2": "google-auth",
     "google.protobuf": "protobuf",
+    "googleapiclient": "google-api-python-client",
     "grpc": "grpcio",
+    "guardian": "django-guardian",
+    "haystack": "django-haystack",
+    "health_check": "django-health-check",
+    "hydra": "hydra-core",
+    "impala": "impyla",
+    "import_export": "django-import-export",
     "jose": "python-jose",
     "jwt": "pyjwt",
     "kafka": "kafka-python",
     "ldap": "python-ldap",
+    "lightning_fabric": "lightning",
+    "llama_index": "llama-index-core",
     "magic": "python-magic",
     "markdown_it": "markdown-it-py",
+    "memcache": "python-memcached",
+    "mpl_toolkits": "matplotlib",
+    "mptt": "django-mptt",
     "multipart": "python-multipart",
     "mysqldb": "mysqlclient",
     "nacl": "pynacl",
+    "odf": "odfpy",
     "openssl": "pyopenssl",
     "pil": "pillow",
     "pkg_resources": "setuptools",
     "pptx": "python-pptx",
     "psycopg2": "psycopg2-binary",
+    "psycopg_pool": "psycopg",
+    "pwiz": "peewee",
+    "pylab": "matplotlib",
+    "pythoncom": "pywin32",
     "pythonjsonlogger": "python-json-logger",
+    "pyximport": "cython",
     "rest_framework": "djangorestframework",
+    "rest_framework_simplejwt": "djangorestframework-simplejwt",
     "serial": "pyserial",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
+    "skopt": "scikit-optimize",
+    "sksurv": "scikit-survival",
     "slugify": "python-slugify",
     "socks": "pysocks",
+    "speech_recognition": "speechrecognition",
+    "storages": "django-storages",
+    "taggit": "django-taggit",
     "telegram": "python-telegram-bot",
+    "tlz": "toolz",
+    "umap": "umap-learn",
     "usb": "pyusb",
     "websocket": "websocket-client",
+    "win32api": "pywin32",
+    "win32con": "pywin32",
+    "wx": "wxpython",
     "yaml": "pyyaml",
     "zmq": "pyzmq",
 }
 """Modules (lower case) whose distribution goes by another name, as their own documentation says."""
+
+_VARIANTS = {
+    "cv2": ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "faiss": ("faiss-gpu",),
+    "psycopg2": ("psycopg2",),
+    "tensorflow": ("tensorflow-cpu", "tensorflow-gpu", "tensorflow-macos", "tensorflow-intel"),
+    "onnxruntime": ("onnxruntime-gpu",),
+    "crypto": ("pycrypto",),
+    "kafka": ("kafka-python-ng",),
+    "magic": ("python-magic-bin",),
+}
+"""Modules (lower case) that several distributions contain."""
+
+_NAMESPACES = frozenset(
+    ("azure", "backports", "google", "jaraco", "opentelemetry", "paste", "plone", "ruamel", "sphinxcontrib", "zope")
+)
+"""Modules that many distributions share, each named after what it adds to them."""
 
 
 def is_manifest(name: str) -> bool:
@@ -82,8 +139,15 @@ def distributions_of(module: str) -> set[str]:
     dotted = [".".join(parts[:size]) for size in range(1, min(len(parts), 4) + 1)]
     found = {_normal(name) for name in dotted}
     found |= {_normal(KNOWN_AS[name.lower()]) for name in dotted if name.lower() in KNOWN_AS}
+    found |= set(_VARIANTS.get(parts[0].lower(), ()))
     first = _normal(parts[0])
     return found | {f"python-{first}", f"py{first}", f"py-{first}", f"{first}-python", f"{first}-py", f"{first}-binary"}
+
+
+def contains(distribution: str, module: str) -> bool:
+    """Whether a distribution's (normalised) name says that it lies within a dotted module: a namespace package."""
+    is_namespace = "." in module or module in _NAMESPACES
+    return is_namespace and distribution.startswith(f"{_normal(module)}-")
 
 
 def _normal(name: str) -> str:

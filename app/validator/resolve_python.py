@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import sys
 
-from app.validator.resolve_distributions import declared_by, distributions_of, is_manifest
+from app.validator.resolve_distributions import contains, declared_by, distributions_of, is_manifest
 from app.validator.resolve_lookup import Lookup, is_foreign
 
 STANDARD = sys.stdlib_module_names | {"__future__", "asyncore", "asynchat", "distutils", "imp", "smtpd", "tomllib"}
@@ -71,7 +71,7 @@ class Python:
 
     def covers(self, names: frozenset[str], package: str) -> bool:
         """Whether one of those distributions most likely contains the module."""
-        return not names.isdisjoint(distributions_of(package))
+        return not names.isdisjoint(distributions_of(package)) or any(contains(name, package) for name in names)
 
     def _module(self, base: str, name: str) -> str | None:
         tails = [f"/{name}{ending}" for ending in _ENDINGS] if name and name != "*" else []

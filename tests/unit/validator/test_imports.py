@@ -253,6 +253,21 @@ ERROR, WARNING = Severity.ERROR, Severity.WARNING
         ({"requirements.txt": "x\n", "b.py": "import other.sub\n"}, {"a.py": "import other\n"}, None),
         ({"requirements.txt": "x\n"}, {"a.py": "import os, sys, distutils\nfrom . import b\n"}, None),
         ({"requirements.txt": "x\n", "lib/helpers.py": ""}, {"a.py": "import helpers\n"}, None),
+        ({"requirements.txt": "flask\n"}, {"a.py": "import requests\n"}, WARNING),
+        ({"requirements.txt": "google-cloud-storage\n"}, {"a.py": "from google.cloud import storage\n"}, None),
+        ({"requirements.txt": "google-cloud-storage\n"}, {"a.py": "import google.cloud.bigquery\n"}, WARNING),
+        ({"requirements.txt": "google-api-python-client\n"}, {"a.py": "from googleapiclient import discovery\n"}, None),
+        ({"requirements.txt": "tensorflow-cpu==2\n"}, {"a.py": "import tensorflow as tf\n"}, None),
+        ({"requirements.txt": "pycryptodome\n"}, {"a.py": "from Crypto.Cipher import AES\n"}, None),
+        ({"requirements.txt": "opentelemetry-api\n"}, {"a.py": "from opentelemetry import trace\n"}, None),
+        ({"requirements.txt": "requests-mock\n"}, {"a.py": "import requests\n"}, WARNING),
+        ({"package.json": '{"dependencies": {"next": "14"}}'}, {"a.ts": "import 'server-only'"}, WARNING),
+        ({"package.json": "{}"}, {"a.ts": "import 'server-only'"}, ERROR),
+        ({"package.json": "{}", "package-lock.json": '"node_modules/csstype": {'}, {"a.ts": "import 'csstype'"}, WARNING),  # noqa: E501
+        ({"package.json": "{}", "yarn.lock": "csstype@^3.0:\n  resolved x/csstype/-/csstype-3.tgz"}, {"a.ts": "import 'csstype'"}, WARNING),  # noqa: E501
+        ({"package.json": "{}", "pnpm-lock.yaml": "  '@a/b@1.0.0':"}, {"a.ts": "import '@a/b'"}, WARNING),
+        ({"package.json": "{}", "b/package.json": '{"dependencies": {"csstype": "1"}}'}, {"a.ts": "import 'csstype'"}, WARNING),  # noqa: E501
+        ({"package.json": "{}"}, {"package-lock.json": '"node_modules/csstype": {', "a.ts": "import 'csstype'"}, ERROR),
         ({"go.mod": "module a.b/c\n"}, {"x.go": 'package c\nimport "github.com/x/y/z"\n'}, ERROR),
         ({"go.mod": "module a.b/c\nrequire github.com/x/y v1.2.3\n"}, {"x.go": 'package c\nimport "github.com/x/y/z"\n'}, None),  # noqa: E501
         ({"go.mod": "module a.b/c\nrequire (\n\tgithub.com/x/y v1.2.3\n)\n"}, {"x.go": 'package c\nimport "github.com/x/y"\n'}, None),  # noqa: E501
