@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TextIO
@@ -16,7 +16,15 @@ from rich.text import Text
 from app.domain import events as ev
 from app.domain.claims import Claim
 from app.domain.progress import COLUMN_OF_CHECK, Progress, advance, first_progress
-from app.domain.results import MAX_FIX_ITERATIONS, REQUIRED_CHECKS, CheckStatus, Outcome, Verdict
+from app.domain.results import (
+    MAX_FIX_ITERATIONS,
+    REQUIRED_CHECKS,
+    CheckStatus,
+    Finding,
+    Outcome,
+    ValidatorResult,
+    Verdict,
+)
 from app.domain.runs import RunResult
 from app.ports.reporter import Reporter
 from app.reporting.log_rows import CHECK_TITLE
@@ -91,16 +99,15 @@ def milestone(event: ev.Event) -> str | None:
         case ev.Reevaluated():
             return f"re-evaluated: {one_line(event.verdict)} - {one_line(event.reason)}"
         case ev.Planned(plan=plan):
-            return f"planned {len(plan.tasks)} tasks in {len(plan.waves)} waves"
+            return f"planned {_count(len(plan.tasks), 'task')} in {_count(len(plan.waves), 'wave')}"
         case ev.WaveStarted():
             return f"wave {event.wave}" + (f", {one_line(event.title)}" if event.title else "")
         case ev.CheckFinished(result=result):
             mark = {CheckStatus.PASS: "✓", CheckStatus.SKIPPED: "–"}.get(result.status, "✗")
             why = f" ({one_line(result.reason)})" if result.reason else ""
             return f"{mark} {CHECK_TITLE[result.kind]} {result.status.value}{why}"
-        case ev.Validated(result=verdict) if not verdict.proceed:
-            found = verdict.failures[0].findings
-            return f"✗ Validator: {one_line(found[0].message) if found else verdict.failures[0].tier.value}"
+        case ev.Validated(result=verdict):
+            return _validated(verdict)
         case ev.IterationStarted():
             return f"fix iteration {event.number}/{event.limit}"
         case ev.ItemSettled(outcome=outcome):
@@ -114,6 +121,24 @@ def milestone(event: ev.Event) -> str | None:
 
 def _items(count: int) -> str:
     return f"{count} item{'' if count == 1 else 's'}"
+
+
+def _validated(verdict: ValidatorResult) -> str | None:
+    """What stops a change, else what is only to be known of it; None when there is nothing to say."""
+    if failures := verdict.failures:
+        found = [finding for tier in failures for finding in tier.findings]
+        return f"✗ Validator, {failures[0].tier.words}: {_first(found)}"
+    found = [finding for tier in verdict.tiers for finding in tier.findings]
+    return f"! Validator, {_count(len(found), 'warning')}: {_first(found)}" if found else None
+
+
+def _first(found: Sequence[Finding]) -> str:
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return (one_line(found[0].message) if found else "no reason was given") + more
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _ending(outcome: Outcome) -> str:

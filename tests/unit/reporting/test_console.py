@@ -10,7 +10,18 @@ from rich.console import Console
 from rich.text import Text
 
 from app.domain import events as ev
-from app.domain.results import CheckKind, CheckStatus, Outcome, Verdict
+from app.domain.results import (
+    CheckKind,
+    CheckStatus,
+    Finding,
+    Outcome,
+    Severity,
+    Tier,
+    TierResult,
+    TierStatus,
+    ValidatorResult,
+    Verdict,
+)
 from app.domain.runs import ItemResult
 from app.reporting.console import LiveTable, PlainLines, console_reporter
 from tests.unit.reporting.builders import AT, PLAN, check, claim, item, result, run_started, settled, started
@@ -189,3 +200,16 @@ def test_live__closing_without_a_run_is_quiet() -> None:
     reporter.flush()
     reporter.close()
     reporter.close()
+
+
+def test_plain__what_the_validator_found_is_told_also_when_it_stops_nothing() -> None:
+    def said(status: TierStatus, *findings: Finding) -> str:
+        stream = io.StringIO()
+        tiers = (TierResult(tier=Tier.SIDE_EFFECTS, status=status, findings=findings),)
+        PlainLines(stream).report(ev.Validated(claim=claim(), result=ValidatorResult(tiers=tiers)))
+        return stream.getvalue().strip()
+
+    gone = Finding(path="a", message="1 test is gone", severity=Severity.WARNING)
+    assert said(TierStatus.PASS) == ""
+    assert said(TierStatus.WARN, gone).endswith("! Validator, 1 warning: 1 test is gone")
+    assert said(TierStatus.FAIL, gone, gone).endswith("✗ Validator, side effects: 1 test is gone (and 1 more)")
