@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import sys
 import unicodedata
 
 from app.ports.workspace import Change, ChangeKind, FileKind
@@ -62,6 +63,30 @@ GATE_CONFIGURATION = (
     ".yarnrc*",
     "bunfig.toml",
     "go.work",
+    "vitest.workspace.*",
+    "vitest.setup.*",
+    "jest.setup.*",
+    "setupTests.*",
+    "next.config.*",
+    ".swcrc",
+    ".oxlintrc.json",
+    "tslint.json",
+    ".importlinter",
+    ".pytest.ini",
+    "pytest.toml",
+    ".pytest.toml",
+    "uv.toml",
+    "build.rs",
+    ".config/nextest.toml",
+    ".tool-versions",
+    ".nvmrc",
+    ".node-version",
+    ".python-version",
+    "mise.toml",
+    ".mise.toml",
+    "*.pth",
+    "**/*.dist-info/**",
+    "**/*.egg-info/**",
     *(f"/{module}.py" for module in ("pytest", "unittest", "mypy", "build", "sitecustomize", "usercustomize")),
     *(f"/{package}/**" for package in ("pytest", "_pytest", "unittest", "mypy")),
 )
@@ -69,6 +94,30 @@ GATE_CONFIGURATION = (
 
 ``python3 -m`` looks into the tree first: a ``pytest.py`` at its root would be run in place of the real one.
 """
+
+_IMPORTED_BY_CHECKS = frozenset(
+    {
+        *sys.stdlib_module_names,
+        *(
+            "pluggy",
+            "iniconfig",
+            "packaging",
+            "pygments",
+            "exceptiongroup",
+            "tomli",
+            "py",
+            "colorama",
+            "xdist",
+            "execnet",
+        ),
+        *("pytest_cov", "pytest_asyncio", "pytest_mock", "anyio", "hypothesis", "coverage", "attr", "attrs", "mypyc"),
+        *("mypy_extensions", "typing_extensions", "pathspec", "librt", "ruff", "flake8", "pycodestyle", "pyflakes"),
+        *("mccabe", "pylint", "astroid", "pyproject_hooks", "setuptools", "pkg_resources", "wheel", "pip"),
+    }
+)
+"""Modules that ``python3 -m`` and the programs it runs would take from the root, or from ``src``, if they were there."""
+
+_MODULE = re.compile(r"(?:src/)?(\w{1,100})(?:/__init__)?(?:\.[\w-]{1,100})?\.(?:py|pyc|so|pyd)")
 
 SECRETS = (
     ".env",
@@ -117,7 +166,15 @@ def allowed_only_by_name(change: Change, protected: tuple[str, ...]) -> str:
         return "has the name of a file with secrets"
     if any(matches(change.path, pattern) for pattern in GATE_CONFIGURATION):
         return "decides what the checks find"
+    if change.kind is ChangeKind.ADDED and _shadows(change.path):
+        return "would be imported by the checks in place of a module that they need"
     return ""
+
+
+def _shadows(path: str) -> bool:
+    """A module at the root that has the name of another. A directory without ``__init__`` stands behind the other."""
+    module = _MODULE.fullmatch(path)
+    return module is not None and module[1] in _IMPORTED_BY_CHECKS
 
 
 def _looks_secret(path: str) -> bool:

@@ -6,6 +6,7 @@ an error until the PRD names what it concerns: the test file, the configuration 
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from app.validator.dead_tests import dead_tests
 from app.validator.domain import finding, where
 from app.validator.findings import tier_result
 from app.validator.lost_tests import TestedFile, lost_tests, tested_file
+from app.validator.package_scripts import EVERYTHING, unasked
 from app.validator.rules.check_config import changed_sections, has_check_sections, is_check_configuration
 from app.validator.rules.weakening import CANNOT_FAIL, SKIP_RULES, SUPPRESSION_RULES
 from app.validator.scope import named_paths
@@ -47,7 +49,7 @@ def _looked_into(
 ) -> Iterator[Pair]:
     """The changed files, each in memory once for everybody who looks into it."""
     for pair in pairs(subject):
-        sections += _sections(pair, named)
+        sections += _sections(pair, named, _words(subject.context))
         if test := tested_file(pair):
             tests.append(test)
         yield pair
@@ -73,18 +75,22 @@ def _configuration(changes: Sequence[Change], named: frozenset[str]) -> list[Fin
     ]
 
 
-def _sections(pair: Pair, named: frozenset[str]) -> list[Finding]:
+def _sections(pair: Pair, named: frozenset[str], words: str) -> list[Finding]:
     if not has_check_sections(pair.path):
         return []
-    names = ["everything"] if pair.unread and pair.before else changed_sections(pair.path, pair.before, pair.after)
+    unread = bool(pair.unread and pair.before)
+    names = [EVERYTHING] if unread else changed_sections(pair.path, pair.before, pair.after)
+    is_package = posixpath.basename(pair.path) == "package.json"
+    forced = [EVERYTHING] if unread else unasked(pair.before, pair.after, words) if is_package else []
+    names = list(dict.fromkeys([*names, *forced]))
     if not names:
         return []
     return [
         Finding(
             path=pair.path,
             message=f"{pair.path} says what the checks are, and this was changed in it: {', '.join(names[:10])}",
-            severity=_unless(pair.path in named),
-            recommendation=f"leave the checks in {pair.path} as they were, unless the PRD names that file",
+            severity=_unless(pair.path in named and not forced),
+            recommendation=f"leave the checks in {pair.path} as they were, unless the PRD asks for just that",
         )
     ]
 

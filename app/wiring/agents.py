@@ -30,7 +30,9 @@ def model_proxy(settings: Settings, request: RunRequest, environ: Mapping[str, s
         Provider.OPENAI: (settings.openai_base_url, settings.openai_api_key),
     }
     upstreams = {
-        provider: Upstream(base_url=url, key=key.get_secret_value()) for provider, (url, key) in ways.items() if key
+        provider: Upstream(base_url=url, key=key.get_secret_value(), provider=provider)
+        for provider, (url, key) in ways.items()
+        if key
     }
     if not upstreams:
         yield None

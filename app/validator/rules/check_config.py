@@ -33,7 +33,9 @@ FILES = (
     ".husky/**",
     "phpunit.xml*",
     "phpstan.neon*",
-    ".rubocop.yml",
+    ".rubocop*.yml",
+    "phpcs.xml*",
+    ".phpcs.xml*",
     ".rspec",
 )
 
