@@ -98,6 +98,7 @@ GATE_CONFIGURATION = (
 _IMPORTED_BY_CHECKS = frozenset(
     {
         *sys.stdlib_module_names,
+        *("pytest", "_pytest", "mypy", "sitecustomize", "usercustomize"),
         *(
             "pluggy",
             "iniconfig",
@@ -115,7 +116,7 @@ _IMPORTED_BY_CHECKS = frozenset(
         *("mccabe", "pylint", "astroid", "pyproject_hooks", "setuptools", "pkg_resources", "wheel", "pip"),
     }
 )
-"""Modules that ``python3 -m`` and the programs it runs would take from the root, or from ``src``, if they were there."""
+"""Modules that ``python3 -m`` and what it runs would take from the root, or from ``src``, if they were there."""
 
 _MODULE = re.compile(r"(?:src/)?(\w{1,100})(?:/__init__)?(?:\.[\w-]{1,100})?\.(?:py|pyc|so|pyd)")
 
