@@ -50,7 +50,7 @@ def tested_file(pair: Pair) -> TestedFile | None:
     return TestedFile(
         path=pair.path,
         before=Counter(case_names(pair.before)),
-        after=Counter(case_names(pair.after)),
+        after=Counter(case_names(pair.after, pair.before)),
         assertions_before=assertion_count(pair.before) if pair.before else 0,
         assertions_after=assertion_count(pair.after) if pair.after else 0,
         deleted=pair.after is None,

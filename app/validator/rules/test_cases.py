@@ -46,13 +46,18 @@ def recognises(path: str) -> bool:
     return source.syntax is not None or _suffix(path) in _PATTERNS
 
 
-def case_names(source: Source | None) -> list[str]:
-    """The name of every test case, a skipped one too, in order; a case in a comment is none."""
+def case_names(source: Source | None, before: Source | None = None) -> list[str]:
+    """The name of every test case, a skipped one too, in order; a case in a comment is none.
+
+    Where the file has a ``before``, a Python class that it has not had counts only with a name, or a base, that pytest
+    and unittest look for; what a repository's own settings make of the classes that were there, nobody knows.
+    """
     if not source or not source.is_text:
         return []
+    if source.syntax and source.language == "python":
+        return _python(source.syntax, before.syntax if before else None)
     if source.syntax:
-        named = {"python": _python, "go": _go}.get(source.language, _javascript)
-        return named(source.syntax)
+        return _go(source.syntax) if source.language == "go" else _javascript(source.syntax)
     expression = _PATTERNS.get(_suffix(source.path))
     found = expression.finditer(source.text) if expression else ()
     return [next(filter(None, match.groups()), "") for match in found]
@@ -69,9 +74,32 @@ def _suffix(path: str) -> str:
     return posixpath.splitext(path)[1].lower()
 
 
-def _python(syntax: Syntax) -> list[str]:
-    names = (syntax.text(syntax.child(index, "name")) for index in syntax.of("function_definition"))
-    return [name for name in names if name.startswith("test")]
+def _python(syntax: Syntax, before: Syntax | None) -> list[str]:
+    unseen = _not_collected(syntax) - (_class_names(before) if before else _class_names(syntax))
+    names = []
+    for index in syntax.of("function_definition"):
+        name = syntax.text(syntax.child(index, "name"))
+        home = next((above for above in syntax.above(index) if syntax.nodes[above].kind == "class_definition"), -1)
+        if name.startswith("test") and (home < 0 or syntax.text(syntax.child(home, "name")) not in unseen):
+            names.append(name)
+    return names
+
+
+def _class_names(syntax: Syntax) -> set[str]:
+    return {syntax.text(syntax.child(index, "name")) for index in syntax.of("class_definition")}
+
+
+def _not_collected(syntax: Syntax) -> set[str]:
+    """The classes without such a name and without a base, which may be a TestCase; no other class has them as base."""
+    bare: set[str] = set()
+    bases: set[str] = set()
+    for index in syntax.of("class_definition"):
+        name = syntax.text(syntax.child(index, "name"))
+        found = set(re.findall(r"\w{1,200}", syntax.text(syntax.child(index, "superclasses"), 2000))) - {"object"}
+        bases |= found
+        if not found and not name.startswith("Test"):
+            bare.add(name)
+    return bare - bases
 
 
 def _go(syntax: Syntax) -> list[str]:

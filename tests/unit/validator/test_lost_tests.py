@@ -46,3 +46,30 @@ def test_lost_tests__a_link_that_changed_is_no_test() -> None:
     judged = subject({"tests/test_f.py": "a.py"}, {"tests/test_f.py": "b.py"})
     before = replace(judged.before, texts={})  # a link has no content
     assert messages(became(FileKind.SYMLINK, replace(judged, before=before))) == []
+
+
+def renamed(name: str, rest: str = "") -> list[str]:
+    after = CASES.replace("TestF", name) + rest
+    return messages(subject({"tests/test_f.py": CASES}, {"tests/test_f.py": after}))
+
+
+@pytest.mark.parametrize("name", ["CasesF", "CasesF(object)", "_TestF"])
+def test_lost_tests__a_class_that_is_no_longer_collected_loses_its_cases(name: str) -> None:
+    assert renamed(name) == [
+        "tests/test_f.py: 2 test cases are gone, the file has fewer than before: 'test_a', 'test_b'"
+    ]
+
+
+@pytest.mark.parametrize("name", ["TestG", "CasesF(TestCase)", "CasesF(unittest.TestCase)"])
+def test_lost_tests__a_class_that_is_still_collected_loses_none(name: str) -> None:
+    assert renamed(name) == []
+
+
+def test_lost_tests__a_base_of_another_class_loses_none() -> None:
+    assert renamed("CasesF", "\n\nclass TestReal(CasesF):\n    pass\n") == []
+
+
+def test_lost_tests__a_class_that_the_repository_collects_by_its_own_rules_keeps_its_cases() -> None:
+    before = CASES.replace("TestF", "ShouldF")
+    assert messages(subject({"tests/test_f.py": before}, {"tests/test_f.py": before.replace("== 2", "== 3")})) == []
+    assert len(messages(subject({"tests/test_f.py": before}, {"tests/test_f.py": "import f\n"}))) == 1
