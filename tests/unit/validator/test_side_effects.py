@@ -33,8 +33,10 @@ def judged(before: Mapping[str, str], after: Mapping[str, str | None], *files: s
     return check_side_effects(subject(before, after, context=PrdContext(files=files, problem=problem)))
 
 
-def severities(before: Mapping[str, str], after: Mapping[str, str | None], *files: str) -> list[Severity]:
-    return [finding.severity for finding in judged(before, after, *files).findings]
+def severities(
+    before: Mapping[str, str], after: Mapping[str, str | None], *files: str, problem: str = ""
+) -> list[Severity]:
+    return [finding.severity for finding in judged(before, after, *files, problem=problem).findings]
 
 
 def test_side_effects__nothing_weakened_passes() -> None:
@@ -45,7 +47,8 @@ def test_side_effects__nothing_weakened_passes() -> None:
 @pytest.mark.parametrize(("path", "text"), [("a.test.ts", JS), ("tests/test_a.py", PY), ("a_test.go", GO)])
 def test_side_effects__a_deleted_test_file_is_an_error_unless_it_is_named(path: str, text: str) -> None:
     assert severities({path: text}, {path: None}) == [Severity.ERROR]
-    assert severities({path: text}, {path: None}, path) == [Severity.WARNING]
+    assert severities({path: text}, {path: None}, path, problem="Remove it.") == [Severity.WARNING]
+    assert severities({path: text}, {path: None}, path, problem="With a test in it.") == [Severity.ERROR]
     assert severities({path: text}, {path: None}, "a.ts") == [Severity.ERROR]
 
 
@@ -72,7 +75,8 @@ def test_side_effects__a_test_case_that_is_gone(path: str, before: str, after: s
     result = judged({path: before}, {path: after})
     assert result.status is TierStatus.FAIL
     assert any("gone" in f.message and name in f.message for f in result.findings)
-    assert TierStatus.WARN is judged({path: before}, {path: after}, path).status
+    assert TierStatus.WARN is judged({path: before}, {path: after}, path, problem="Obsolete cases.").status
+    assert TierStatus.FAIL is judged({path: before}, {path: after}, path).status
 
 
 def test_side_effects__a_renamed_test_is_not_gone() -> None:
