@@ -1,7 +1,7 @@
 """What package.json must not change on the way to a dependency: the scripts that check, and which tools they run.
 
-Naming package.json in a PRD allows a dependency. A check's script, or what replaces a check's tool, has to be asked for
-by its own name, alone in inline code or quotes (``test``, ``"scripts.test"``): a criterion that ``npm test`` passes asks
+Naming package.json in a PRD allows a dependency. A check's script, or what replaces a check's tool, has to be asked
+for by its own name, alone in inline code or quotes (``test``, ``"scripts.test"``): that ``npm test`` passes asks
 for nothing.
 """
 

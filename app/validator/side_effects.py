@@ -25,7 +25,6 @@ from app.validator.rules.weakening import CANNOT_FAIL, SKIP_RULES, SUPPRESSION_R
 from app.validator.scope import named_paths
 from app.validator.subject import Subject
 
-
 _REMOVES = re.compile(r"\b(?:delet|remov|drop|obsolete|merg|replac|rewrit|no longer)")
 
 
