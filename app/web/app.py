@@ -13,9 +13,13 @@ from flask import Flask, Response, request
 
 from app.domain.deliveries import Asked, BacklogChanged, Delivery, RunChanged
 from app.domain.jobs import ReconcileBacklog, ReconcileRun
+from app.ports.api_keys import ApiKeys
 from app.ports.job_queue import JobQueue
 from app.web import notes, supabase_hook
 from app.web.access import Access
+from app.web.api.framework import ApiBlueprint, openapi_app
+from app.web.api.guard import guard_api
+from app.web.api.health import health_routes
 from app.web.bodies import FORM, JSON, Deadlines, content_type, read_body
 from app.web.errors import NotSigned, answer_to
 from app.web.front import PATH as GITHUB
@@ -33,6 +37,14 @@ SUPABASE = "/webhooks/supabase"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Api:
+    """The REST API: who may use it, and its groups of routes."""
+
+    keys: ApiKeys
+    routes: tuple[ApiBlueprint, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WebParts:
     """What the web app is made of. A platform without secrets has no endpoint; ``exchange`` None: nor have runners.
 
@@ -45,19 +57,26 @@ class WebParts:
     github_secrets: tuple[bytes, ...] = field(default=(), repr=False)
     supabase_secrets: tuple[bytes, ...] = field(default=(), repr=False)
     exchange: TokenExchange | None = None
+    api: Api | None = None
+    version: str = "0"
     debounce: float = 5.0
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 def web_app(parts: WebParts) -> WSGIApplication:
     """The WSGI application; made after the fork, used by many threads."""
-    app = Flask("mason", static_folder=None)
     deadlines = Deadlines()
+    # Routes that the API's description leaves out are made with `route`, which flask-openapi3 does not look at.
+    app = openapi_app(deadlines, parts.version)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     _add_borders(app)
     add_health(app, parts.probes, parts.metrics)
     if parts.exchange:
         add_runner_tokens(app, parts.exchange)
+    if parts.api:
+        guard_api(app, parts.api.keys)
+        for routes in (health_routes(parts.version), *parts.api.routes):
+            app.register_api(routes)
     if parts.supabase_secrets:
         _add_supabase(app, parts, deadlines)
     if not parts.github_secrets:
@@ -98,7 +117,7 @@ def _outcome(problem: Exception, status: int) -> str:
 
 
 def _add_github(app: Flask, parts: WebParts) -> None:
-    @app.post(GITHUB)
+    @app.route(GITHUB, methods=["POST"])
     def github() -> Response:
         """The front has verified it."""
         noted = notes.of(request.environ)
@@ -113,7 +132,7 @@ def _add_github(app: Flask, parts: WebParts) -> None:
 
 
 def _add_supabase(app: Flask, parts: WebParts, deadlines: Deadlines) -> None:
-    @app.post(SUPABASE)
+    @app.route(SUPABASE, methods=["POST"])
     def supabase() -> Response:
         noted = notes.of(request.environ)
         noted.platform, noted.event = "supabase", "change"

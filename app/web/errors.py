@@ -1,9 +1,10 @@
-"""What the web app refuses, and the one answer for whatever goes wrong: `{"error": sentence, "statusCode": N}`."""
+"""What the web app refuses, and the one answer for whatever goes wrong: error, details, statusCode (contracts §4)."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,15 @@ class Malformed(MasonError):
     """This is not what the platform promises to send."""
 
     http_status = 400
+
+
+class Invalid(Malformed):
+    """The request is not valid."""
+
+    def __init__(self, message: str = "", details: Sequence[tuple[Sequence[str | int], str]] = ()) -> None:
+        super().__init__(message)
+        self.details = details
+        """Each mistake: where it is in the request, from the outside in, and what it is."""
 
 
 class NotSigned(MasonError):
@@ -96,7 +106,13 @@ def answer_to(problem: Exception) -> tuple[int, Headers, bytes]:
             problem,
             exc_info=None if status == 503 else problem,
         )
-    return status, headers, json.dumps({"error": sentence, "statusCode": status}).encode()
+    return status, headers, json.dumps({"error": sentence, **_details(problem), "statusCode": status}).encode()
+
+
+def _details(problem: Exception) -> dict[str, object]:
+    if not isinstance(problem, Invalid):
+        return {}
+    return {"details": [{"path": list(path), "message": message} for path, message in problem.details]}
 
 
 def tell(problem: Exception, start_response: StartResponse) -> list[bytes]:

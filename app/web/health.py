@@ -44,18 +44,18 @@ class Probes:
 def add_health(app: Flask, probes: Probes, metrics: WebMetrics) -> None:
     github = _Remembered(probes.github, probes.clock) if probes.github else None
 
-    @app.get("/healthz")
+    @app.route("/healthz")
     def alive() -> dict[str, bool]:
         return {"ok": True}
 
-    @app.get("/readyz")
+    @app.route("/readyz")
     def ready() -> tuple[dict[str, dict[str, object]], int]:
         found = {"database": _answers("database", probes.queue.ping), "queue": _queue(probes.queue)}
         if github:
             found["github"] = {"ok": github.answers()}
         return found, 200 if all(each["ok"] for each in found.values()) else 503
 
-    @app.get("/metrics")
+    @app.route("/metrics")
     def figures() -> Response:
         given = bearer(request.headers.get("Authorization")).encode("latin-1")
         if probes.metrics_token and not hmac.compare_digest(given, probes.metrics_token):

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.runner_tokens import RunnerIdentity, RunnerToken
 from app.errors import ForgeUnreachable, Unreachable
+from app.web.api.framework import own_identity
 from app.web.errors import BadIdentity
 from app.web.signatures import bearer
 
@@ -150,7 +151,8 @@ class TokenExchange:
 
 
 def add_runner_tokens(app: Flask, exchange: TokenExchange) -> None:
-    @app.post("/api/runs/<uuid:run_id>/token")
+    @app.route("/api/runs/<uuid:run_id>/token", methods=["POST"])
+    @own_identity
     def token(run_id: UUID) -> dict[str, str]:
         identity = exchange.verifier.identity(bearer(request.headers.get("Authorization")))
         given = exchange.give(run_id, identity)

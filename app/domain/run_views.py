@@ -1,0 +1,148 @@
+"""What people are shown of a run: its rows, read together at one moment (the REST API and the run page).
+
+Every text comes from rows that others can write: it is bounded when it is read, and escaped where it is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from app.domain.events import Level, Phase, TaskStatus
+from app.domain.items import ItemStatus
+from app.domain.results import CheckKind, Usage
+from app.domain.runs import RunStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskView:
+    """One task of a wave. ``agent`` is its subagent's name; ``error`` is empty unless it failed."""
+
+    wave: int
+    number: int
+    description: str
+    agent: str
+    status: TaskStatus
+    error: str = ""
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckView:
+    """One check. ``status`` is pending, running, pass, fail or skipped; what is known only once its item has ended
+    (``command``, ``seconds``, ``output``, the end of it, and ``findings``, a line each) is empty before.
+    """
+
+    kind: CheckKind
+    status: str
+    command: str = ""
+    seconds: float = 0.0
+    reason: str = ""
+    output: str = ""
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IterationView:
+    """One fix iteration: what failed before it, what the agent said it tried, and ``changed``, a bounded diff."""
+
+    number: int
+    passed: bool
+    failed: tuple[str, ...]
+    tried: str
+    changed: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemView:
+    """One item of a run, as far as this run had it. ``percentage`` is what the dashboard shows, 0 to 100.
+
+    ``phase`` is None before it began. ``diff`` is the bounded unified diff of its change, ``kept`` says where the work
+    of a failed one lies; ``reason`` why it was rejected or put off. ``findings`` are the validator's, a line each.
+    """
+
+    id: UUID
+    title: str
+    type: str
+    status: ItemStatus
+    reason: str = ""
+    branch: str = ""
+    commit: str = ""
+    pull_request_url: str = ""
+    kept: str = ""
+    phase: Phase | None = None
+    wave: int = 0
+    total_waves: int = 0
+    percentage: int = 0
+    current_task: str = ""
+    current_file: str = ""
+    tasks_completed: int = 0
+    tasks_total: int = 0
+    fix_iteration: int = 0
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    completed_at: datetime | None = None
+    tasks: tuple[TaskView, ...] = ()
+    checks: tuple[CheckView, ...] = ()
+    iterations: tuple[IterationView, ...] = ()
+    findings: tuple[str, ...] = ()
+    diff: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunLine:
+    """One run in a list. Counts are of items; ``repository`` is "owner/name", empty for a local one."""
+
+    id: UUID
+    status: RunStatus
+    repository: str = ""
+    base_branch: str = ""
+    base_commit: str = ""
+    items: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    reason: str = ""
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunView:
+    """A whole run without its log. ``seen_at`` is the database's clock when it was read."""
+
+    run: RunLine
+    items: tuple[ItemView, ...]
+    seen_at: datetime
+
+    @property
+    def usage(self) -> Usage:
+        return sum((item.usage for item in self.items), Usage())
+
+    @property
+    def ended(self) -> bool:
+        return self.run.completed_at is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogLine:
+    """One row of the log; ``item_id`` is None for what is said of the run as a whole."""
+
+    id: UUID
+    level: Level
+    message: str
+    item_id: UUID | None
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogPage:
+    """Some lines, oldest first. ``next`` is the cursor behind the last one; None: there are no more lines by now, and
+    asking again with the cursor of before finds those that come.
+    """
+
+    lines: tuple[LogLine, ...]
+    next: str | None
