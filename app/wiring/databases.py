@@ -20,6 +20,7 @@ from app.backlog.direct import place
 from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.postgres import postgres_backlog
 from app.domain.items import NewItem
+from app.errors import UsageError
 from app.forge.names import repository_name
 from app.ports.backlog import Backlog
 from app.settings import Settings, environment, state_dir
@@ -71,6 +72,13 @@ def served_databases(settings: Settings, state: Path) -> Iterator[Settings]:
             if not settings.database_url:
                 found["database_url"] = SecretStr(database_beside(server.dsn, APP_DATABASE))
         yield settings.model_copy(update=found)
+
+
+def app_dsn(settings: Settings) -> str:
+    """The web app's own database. Raises UsageError."""
+    if settings.database_url is None:
+        raise UsageError("The web app has no database: set DATABASE_URL")
+    return settings.database_url.get_secret_value()
 
 
 def database_beside(dsn: str, name: str) -> str:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import httpx
 
+from app import versions
 from app.database import schema
 from app.database.connector import worker_connector
 from app.database.queue import PostgresQueue, job_queue
@@ -43,7 +44,8 @@ from app.web.app import WebParts, web_app
 from app.web.health import Probes
 from app.web.metrics import Latency, Samples, WebMetrics, forget_process
 from app.web.runner_tokens import OidcVerifier, TokenExchange, jwks_of
-from app.wiring.databases import open_backlog
+from app.wiring.api import rest_api
+from app.wiring.databases import app_dsn, open_backlog
 from app.wiring.runs import is_dead
 from app.workspace.source import Source
 
@@ -65,6 +67,7 @@ _OURS = frozenset(
     {
         "DATABASE_URL",
         "MASON_DATABASE_URL",
+        "MASON_ENCRYPTION_KEY",
         "MASON_GITHUB_WEBHOOK_SECRET",
         "MASON_METRICS_TOKEN",
         "MASON_WEBHOOK_SECRET",
@@ -102,12 +105,6 @@ def sweep_seconds(settings: Settings) -> float:
 def prepare_app(settings: Settings) -> None:
     """Bring the app database up to date."""
     schema.prepare(app_dsn(settings))
-
-
-def app_dsn(settings: Settings) -> str:
-    if settings.database_url is None:
-        raise UsageError("The web app has no database: set DATABASE_URL")
-    return settings.database_url.get_secret_value()
 
 
 def logged(settings: Settings) -> Redactor:
@@ -274,6 +271,8 @@ def web_application(settings: Settings, repository: Path, metrics: Path) -> WSGI
             github_secrets=tuple(one.encode() for one in secret_list(settings.github_webhook_secret)),
             supabase_secrets=tuple(one.encode() for one in secret_list(settings.webhook_secret)),
             exchange=token_exchange(settings, database, place),
+            api=rest_api(settings),
+            version=versions.current(),
             debounce=0.0,  # the flow itself waits until nobody approves any more
         )
     )
