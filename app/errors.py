@@ -97,6 +97,12 @@ class UnknownRun(MasonError):
     http_status = 404
 
 
+class BadCursor(MasonError):
+    """This cursor was not given by a page of this log."""
+
+    http_status = 400
+
+
 class NotAllowed(MasonError):
     """Mason may not do this there."""
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.domain.events import Level, Phase, TaskStatus
 from app.domain.items import ItemStatus
-from app.domain.results import CheckKind, Usage
+from app.domain.results import CheckKind, Usage, Verdict
 from app.domain.runs import RunStatus
 
 
@@ -60,19 +60,23 @@ class IterationView:
 class ItemView:
     """One item of a run, as far as this run had it. ``percentage`` is what the dashboard shows, 0 to 100.
 
-    ``phase`` is None before it began. ``diff`` is the bounded unified diff of its change, ``kept`` says where the work
-    of a failed one lies; ``reason`` why it was rejected or put off. ``findings`` are the validator's, a line each.
+    ``phase`` is None before it began, ``verdict`` until it has ended. ``diff`` is the bounded unified diff of its change,
+    ``kept`` says where the work of a failed one lies; ``reason`` why it was rejected, put off or given back, or that it
+    is not in this run any more. ``findings`` are the validator's, a line each. ``follow_up`` is the item that asks a
+    person to look.
     """
 
     id: UUID
     title: str
     type: str
     status: ItemStatus
+    verdict: Verdict | None = None
     reason: str = ""
     branch: str = ""
     commit: str = ""
     pull_request_url: str = ""
     kept: str = ""
+    follow_up: UUID | None = None
     phase: Phase | None = None
     wave: int = 0
     total_waves: int = 0
@@ -140,9 +144,12 @@ class LogLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogPage:
-    """Some lines, oldest first. ``next`` is the cursor behind the last one; None: there are no more lines by now, and
-    asking again with the cursor of before finds those that come.
+    """Some lines, in the order in which they were written down: no line ever comes before one that was read already.
+
+    ``next`` is the cursor behind the last of them, behind which later lines will be found too; it is the cursor that
+    was asked with where no line came, None where the log is empty. ``more``: there are lines behind it by now.
     """
 
     lines: tuple[LogLine, ...]
     next: str | None
+    more: bool = False
