@@ -300,6 +300,58 @@ def jobs(again: int | None, repository: Path) -> None:
     click.echo(show_jobs(read_settings(repository=repository), repository, again))
 
 
+@main.group("api-key")
+def api_key() -> None:
+    """Keys of the REST API: make, show and revoke them. Every route below /api/ needs one."""
+
+
+_embedded_of = click.option(
+    "--repository", type=DIRECTORY, default=".", help="Whose embedded database.  [default: this directory]"
+)
+
+
+@api_key.command("create")
+@click.argument("name")
+@click.option(
+    "--scope",
+    type=click.Choice(["read", "run", "admin"]),
+    default="read",
+    show_default=True,
+    help="read looks; run also starts and stops; admin also sets up.",
+)
+@_embedded_of
+def create_api_key(name: str, scope: str, repository: Path) -> None:
+    """Make a key and print it, this once, alone on standard output: KEY=$(mason api-key create ci --scope run)."""
+    from app.domain.api_keys import Scope
+    from app.serving.api_keys import create_key
+    from app.settings import read_settings
+
+    text, said = create_key(read_settings(repository=repository), repository, name, Scope(scope))
+    click.echo(said, err=True)
+    click.echo(text)
+
+
+@api_key.command("list")
+@_embedded_of
+def list_api_keys(repository: Path) -> None:
+    """Show every key, and when it was last used."""
+    from app.serving.api_keys import show_keys
+    from app.settings import read_settings
+
+    click.echo(show_keys(read_settings(repository=repository), repository))
+
+
+@api_key.command("revoke")
+@click.argument("prefix")
+@_embedded_of
+def revoke_api_key(prefix: str, repository: Path) -> None:
+    """End the key of this PREFIX, at once and for good."""
+    from app.serving.api_keys import revoke_key
+    from app.settings import read_settings
+
+    click.echo(revoke_key(read_settings(repository=repository), repository, prefix))
+
+
 @main.command()
 @click.argument("file", type=click.File("r", encoding="utf-8"))
 @click.option("--new", is_flag=True, help="Add it as new: it has to be approved before it runs.")
