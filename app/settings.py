@@ -10,10 +10,10 @@ import hashlib
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
@@ -26,69 +26,132 @@ _ADDRESS = r"^https?://[^\s?#]+$"
 
 ROOT_STATE = Path("/var/lib/mason")
 
+_CLOSED = "none: no endpoint"
+
+
+def _setting(group: str) -> Callable[..., Any]:
+    """Makes fields of one group of settings: a default, what the variable means, and how its default is ``shown``."""
+
+    def setting(default: object, meaning: str, *, shown: str = "", **limits: Any) -> Any:  # noqa: ANN401
+        return Field(default, description=meaning, json_schema_extra={"group": group, "shown": shown}, **limits)
+
+    return setting
+
+
+_backlog = _setting("The backlog")
+_github = _setting("GitHub")
+_agents = _setting("Agents")
+_runs = _setting("Runs")
+_app = _setting("The web app")
+
 
 class Settings(BaseSettings):
     """What the environment says, and `read_settings` adds from the repository's `mason.config.json`.
 
-    ``dsn`` names the backlog's Postgres; without it ``supabase_url`` and ``supabase_key`` name a project, without both
-    the embedded server is used. ``database_password``, ``access_token`` and ``webhook_secret`` are for `mason migrate`
-    alone. ``github_token``, or ``github_app_id`` and ``github_app_key`` (a PEM), let Mason open pull requests; the two
-    addresses are an Enterprise server's. The model keys stay with Mason, whose proxy adds them to what an agent asks of
-    the APIs at the two base addresses; ``claude`` is the program of that agent. ``users`` are the ids that commands run
-    as, see `user_ids`. ``container`` is set in the image, which cannot update itself.
-
-    Of the web app: ``app_url`` is where the world reaches it, ``database_url`` (``DATABASE_URL``) its own database.
-    ``github_webhook_secret`` and ``webhook_secret`` (Supabase's) may name several, separated by commas or blanks.
-    ``workflow`` is the file that the ``dispatcher`` ``github_actions`` dispatches. ``debounce`` in seconds is how long
-    approvals must have ceased before a run starts, ``sweep`` the seconds from one look at everything to the next.
-    ``dispatch_patience`` in seconds is for how long GitHub may not list a workflow run that was dispatched.
-    ``repository`` (``owner/name``) is whose the items are that name none; ``metrics_token`` is asked for by /metrics.
-    ``workers`` counts gunicorn's processes, ``threads`` those of each; ``jobs`` run side by side in one worker.
+    Each field is the variable ``MASON_`` with its name; its description and group stand in README's tables, which a
+    test compares. ``users`` are read by `user_ids`, the secrets that may be several by `secret_list`.
     """
 
     model_config = SettingsConfigDict(env_prefix="MASON_", extra="ignore", frozen=True, env_ignore_empty=True)
 
-    dsn: SecretStr | None = None
-    supabase_url: str | None = None
-    supabase_key: SecretStr | None = None
-    database_password: SecretStr | None = None
-    access_token: SecretStr | None = None
-    webhook_secret: SecretStr | None = None
-    github_token: SecretStr | None = None
-    github_app_id: str | None = None
-    github_app_key: SecretStr | None = None
-    github_api_url: str = "https://api.github.com"
-    github_server_url: str = "https://github.com"
-    anthropic_api_key: SecretStr | None = None
-    openai_api_key: SecretStr | None = None
-    anthropic_base_url: str = Field("https://api.anthropic.com", pattern=_ADDRESS)
-    openai_base_url: str = Field("https://api.openai.com/v1", pattern=_ADDRESS)
-    claude: str | None = None
-    version_url: str | None = None
-    container: bool = False
-    postgres_bin: Path | None = None
-    state_dir: Path | None = None
-    runs_dir: Path | None = None
-    agent: str | None = None
-    agent_command: str | None = None
-    pass_env: str = ""
-    users: str | None = None
-    database_patience: float = Field(300.0, ge=0)
-    heartbeat: float = Field(20.0, gt=0, le=60)
-    app_url: str | None = None
-    database_url: SecretStr | None = Field(None, validation_alias=AliasChoices("MASON_DATABASE_URL", "DATABASE_URL"))
-    github_webhook_secret: SecretStr | None = None
-    workflow: str = Field("mason.yml", pattern=r"^[\w.-]+\.ya?ml$")
-    dispatcher: Literal["github_actions", "local"] | None = None
-    oidc_issuer: str = "https://token.actions.githubusercontent.com"
-    debounce: float = Field(5.0, ge=0, le=600)
-    dispatch_patience: float = Field(120.0, ge=0, le=3600)
-    sweep: float | None = Field(None, ge=1, le=3600)
-    repository: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
-    metrics_token: SecretStr | None = None
-    workers: int = Field(2, ge=1, le=64)
-    threads: int = Field(8, ge=1, le=256)
-    jobs: int = Field(4, ge=1, le=64)
+    dsn: SecretStr | None = _backlog(None, "the backlog's Postgres", shown="an embedded one")
+    supabase_url: str | None = _backlog(None, "the backlog's Supabase project, `https://<project>.supabase.co`")
+    supabase_key: SecretStr | None = _backlog(None, "a key of that project: secret, service_role or anon")
+    database_password: SecretStr | None = _backlog(None, "the project's database password, for `mason migrate` alone")
+    access_token: SecretStr | None = _backlog(None, "or an access token of Supabase's, for `mason migrate` alone")
+    webhook_secret: SecretStr | None = _backlog(
+        None, "what Supabase's webhooks are signed with; several, separated by commas, while they change", shown=_CLOSED
+    )
+    database_patience: float = _backlog(300.0, "seconds for which an unreachable database is tried again", ge=0)
+    postgres_bin: Path | None = _backlog(
+        None, "binaries of PostgreSQL 14 or newer for the embedded database", shown="those of the `embedded` extra"
+    )
+
+    github_token: SecretStr | None = _github(None, "a token that opens pull requests; check runs need an App")
+    github_app_id: str | None = _github(None, "or a GitHub App")
+    github_app_key: SecretStr | None = _github(None, "the App's private key, a PEM")
+    github_webhook_secret: SecretStr | None = _github(
+        None, "the App's webhook secret; several, separated by commas, while they change", shown=_CLOSED
+    )
+    github_api_url: str = _github("https://api.github.com", "the API of a GitHub Enterprise server")
+    github_server_url: str = _github("https://github.com", "the pages of a GitHub Enterprise server")
+    workflow: str = _github("mason.yml", "the workflow file that is dispatched", pattern=r"^[\w.-]+\.ya?ml$")
+    repository: str | None = _github(
+        None,
+        "`owner/name` that items without a repository belong to",
+        shown="the checkout's origin",
+        pattern=r"^[\w.-]+/[\w.-]+$",
+    )
+    oidc_issuer: str = _github(
+        "https://token.actions.githubusercontent.com", "who signs the identity of jobs (Enterprise servers)"
+    )
+
+    agent: str | None = _agents(None, "who edits the files, as `--agent`", shown="`claude` with its key, else `patch`")
+    agent_command: str | None = _agents(None, "the program of the agent `command`, as `--agent-command`")
+    anthropic_api_key: SecretStr | None = _agents(None, "the key of Anthropic's models, which no agent sees")
+    openai_api_key: SecretStr | None = _agents(None, "the key of OpenAI's models, which no agent sees")
+    anthropic_base_url: str = _agents("https://api.anthropic.com", "where Anthropic's API is", pattern=_ADDRESS)
+    openai_base_url: str = _agents(
+        "https://api.openai.com/v1", "where OpenAI's API is, or a compatible one (with `/v1`)", pattern=_ADDRESS
+    )
+    claude: str | None = _agents(
+        None, "the Claude Code program", shown="the one installed with Mason, else `claude` on the `PATH`"
+    )
+    pass_env: str = _agents(
+        "", "names of variables that agents get as they are, separated by blanks; what they pay for has no limit"
+    )
+    users: str | None = _agents(
+        None, "as root: the user ids that agents and checks run as, `61000-61511`", shown="root itself"
+    )
+
+    heartbeat: float = _runs(20.0, "seconds between two renewals of a claim", gt=0, le=60)
+    state_dir: Path | None = _runs(
+        None,
+        "embedded database, kept work, cached installs, rows that wait for a database",
+        shown="`.mason/`, as root below `/var/lib/mason`",
+    )
+    runs_dir: Path | None = _runs(
+        None, "where runs have their trees", shown="`~/.cache/mason/runs`, as root `/var/lib/mason/runs`"
+    )
+    version_url: str | None = _runs(
+        None,
+        "a manifest that names the oldest Mason that may run; `mason run` then updates itself where it can",
+        shown="no check",
+    )
+    container: bool = _runs(False, "set in an image, whose Mason cannot update itself")
+
+    app_url: str | None = _app(
+        None, "where the world reaches the web app; runners' tokens and links are for it", shown="none: no tokens"
+    )
+    database_url: SecretStr | None = _app(
+        None,
+        "the web app's own Postgres; also `DATABASE_URL`",
+        shown="an embedded one",
+        validation_alias=AliasChoices("MASON_DATABASE_URL", "DATABASE_URL"),
+    )
+    dispatcher: Literal["github_actions", "local"] | None = _app(
+        None,
+        "`github_actions`, or `local`: runs are processes on the worker's machine, in its checkout",
+        shown="Actions with GitHub, else local",
+    )
+    debounce: float = _app(5.0, "seconds without a further approval until a run starts", ge=0, le=600)
+    dispatch_patience: float = _app(
+        120.0, "seconds for which GitHub may not list a workflow run that was dispatched", ge=0, le=3600
+    )
+    sweep: float | None = _app(
+        None, "seconds between looks at everything", shown="60, with an embedded backlog 2", ge=1, le=3600
+    )
+    encryption_key: SecretStr | None = _app(
+        None,
+        "what stored secrets are sealed with, at least 32 characters; several, separated by commas, while it changes",
+        shown="the state directory's `encryption-key`, made at the first start",
+    )
+    metrics_token: SecretStr | None = _app(
+        None, "what `/metrics` asks for (`Authorization: Bearer`)", shown="none: open"
+    )
+    workers: int = _app(2, "processes of the web server", ge=1, le=64)
+    threads: int = _app(8, "threads of each", ge=1, le=256)
+    jobs: int = _app(4, "jobs side by side in one worker", ge=1, le=64)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -96,10 +159,11 @@ class Settings(BaseSettings):
         named = (
             *(self.supabase_key, self.database_password, self.access_token, self.webhook_secret),
             *(self.github_token, self.github_app_key, self.anthropic_api_key, self.openai_api_key),
-            *(self.github_webhook_secret, self.metrics_token),
+            *(self.github_webhook_secret, self.metrics_token, self.encryption_key),
         )
         found = [secret.get_secret_value() for secret in named if secret]
         found += [*secret_list(self.github_webhook_secret), *secret_list(self.webhook_secret)]
+        found += comma_list(self.encryption_key)
         for dsn in (self.dsn, self.database_url):
             found += _secrets_of_dsn(dsn.get_secret_value()) if dsn else []
         return tuple(found)
@@ -126,6 +190,22 @@ def secret_list(secrets: SecretStr | None) -> tuple[str, ...]:
     """Several secrets in one variable, while they are being changed: separated by commas or blanks."""
     words = re.split(r"[\s,]+", secrets.get_secret_value()) if secrets else []
     return tuple(word for word in words if word)
+
+
+def comma_list(secrets: SecretStr | None) -> tuple[str, ...]:
+    """As `secret_list`, of secrets that may have blanks inside."""
+    words = secrets.get_secret_value().split(",") if secrets else []
+    return tuple(word.strip() for word in words if word.strip())
+
+
+def encryption_keys(settings: Settings) -> tuple[str, ...]:
+    """The master secrets of MASON_ENCRYPTION_KEY, the newest first. Raises UsageError for one that can be guessed."""
+    found = comma_list(settings.encryption_key)
+    if any(len(one) < 32 for one in found):
+        raise UsageError(
+            "MASON_ENCRYPTION_KEY needs at least 32 characters, each of several: `openssl rand -base64 32` makes one"
+        )
+    return found
 
 
 def read_settings(*, dsn: str | None = None, repository: Path | None = None) -> Settings:

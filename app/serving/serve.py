@@ -48,7 +48,7 @@ def serve(settings: Settings, serving: Serving, stop: Stop, say: Callable[[str],
     embedded = not settings.database_url or not (settings.dsn or settings.supabase_url)
     alone = only_one(state / "serving.lock", serving) if embedded else contextlib.nullcontext()
     with alone, served_databases(settings, state) as served:
-        web_app.prepare_app(served)
+        web_app.prepare_app(served, serving.repository)
         say(announcement(settings, served, serving))
         stop.heeded = True
         parts = [
@@ -79,7 +79,7 @@ def web(settings: Settings, serving: Serving) -> None:
     metrics = Path(tempfile.mkdtemp(prefix="mason-metrics-"))
     try:
         with served_databases(settings, state) as served:
-            web_app.prepare_app(served)
+            web_app.prepare_app(served, serving.repository)
             server = HttpServer(
                 Address(host=serving.host, port=serving.port, workers=settings.workers, threads=settings.threads),
                 lambda: web_app.web_application(served, serving.repository, metrics),
@@ -97,7 +97,7 @@ def worker(settings: Settings, serving: Serving, stop: Stop) -> None:
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
     with served_databases(settings, state) as served:
-        web_app.prepare_app(served)
+        web_app.prepare_app(served, serving.repository)
         stop.heeded = True
         web_app.work_for(served, serving.repository, stop)
 

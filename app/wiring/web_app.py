@@ -47,6 +47,7 @@ from app.web.runner_tokens import OidcVerifier, TokenExchange, jwks_of
 from app.wiring.api import rest_api
 from app.wiring.databases import app_dsn, open_backlog
 from app.wiring.runs import is_dead
+from app.wiring.sealing import prepare_sealed
 from app.workspace.source import Source
 
 if TYPE_CHECKING:
@@ -102,9 +103,10 @@ def sweep_seconds(settings: Settings) -> float:
     return settings.sweep or SWEEP
 
 
-def prepare_app(settings: Settings) -> None:
-    """Bring the app database up to date."""
+def prepare_app(settings: Settings, repository: Path) -> None:
+    """Bring the app database up to date. Raises UsageError when its secrets are not ours to read."""
     schema.prepare(app_dsn(settings))
+    prepare_sealed(settings, state_dir(settings, repository))
 
 
 def logged(settings: Settings) -> Redactor:
@@ -244,7 +246,7 @@ def work_for(settings: Settings, repository: Path, stop: Stop) -> None:
 @contextmanager
 def queue_view(settings: Settings) -> Iterator[PostgresQueue]:
     """The queue, for an operator to look at."""
-    prepare_app(settings)
+    schema.prepare(app_dsn(settings))
     queue = job_queue(app_dsn(settings), pool_size=1)
     try:
         yield queue
