@@ -17,8 +17,9 @@ from app.ports.api_keys import ApiKeys
 from app.ports.job_queue import JobQueue
 from app.web import notes, supabase_hook
 from app.web.access import Access
+from app.web.api.description import description_routes
 from app.web.api.framework import ApiBlueprint, openapi_app
-from app.web.api.guard import guard_api
+from app.web.api.guard import Session, guard_api
 from app.web.api.health import health_routes
 from app.web.bodies import FORM, JSON, Deadlines, content_type, read_body
 from app.web.errors import NotSigned, answer_to
@@ -38,10 +39,11 @@ SUPABASE = "/webhooks/supabase"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Api:
-    """The REST API: who may use it, and its groups of routes."""
+    """The REST API: who may use it (``session``: what a browser may look at, see `guard`), and its groups of routes."""
 
     keys: ApiKeys
     routes: tuple[ApiBlueprint, ...]
+    session: Session | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,8 +76,8 @@ def web_app(parts: WebParts) -> WSGIApplication:
     if parts.exchange:
         add_runner_tokens(app, parts.exchange)
     if parts.api:
-        guard_api(app, parts.api.keys)
-        for routes in (health_routes(parts.version), *parts.api.routes):
+        guard_api(app, parts.api.keys, parts.api.session)
+        for routes in (health_routes(parts.version), *parts.api.routes, description_routes()):
             app.register_api(routes)
     if parts.supabase_secrets:
         _add_supabase(app, parts, deadlines)

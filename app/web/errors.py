@@ -47,6 +47,10 @@ class NotSigned(MasonError):
     http_status = 401
 
 
+class NoKey(NotSigned):
+    """The API needs a key (Authorization: Bearer); `mason api-key create` makes one."""
+
+
 class BadIdentity(MasonError):
     """This is no identity of a GitHub Actions job for this address."""
 
@@ -96,6 +100,8 @@ def answer_to(problem: Exception) -> tuple[int, Headers, bytes]:
     if status == 503:
         asked = problem.retry_after if isinstance(problem, Unreachable) else None
         headers.append(("Retry-After", str(max(1, round(asked or RETRY_AFTER)))))
+    if isinstance(problem, NoKey):
+        headers.append(("WWW-Authenticate", "Bearer"))
     if status == 405 and isinstance(problem, MethodNotAllowed):
         headers.append(("Allow", "POST"))
     if status >= 500:

@@ -59,7 +59,7 @@ class Detail(Model):
 
 
 class Failure(Model):
-    """The answer to whatever goes wrong (contracts §4)."""
+    """The answer to whatever goes wrong."""
 
     error: str
     details: list[Detail] | None = None
@@ -77,7 +77,13 @@ class ApiBlueprint(APIBlueprint):
             abp_tags=[Tag(name=tag)],
             abp_security=[{"key": []}],
             abp_responses=dict.fromkeys(("400", "401", "403", "503"), Failure),
+            operation_id_callback=_operation_id,
         )
+
+
+def _operation_id(bp_name: str, name: str, **_: str) -> str:
+    """A name for programs that are made of the description: the group's, and the function's unless it is the same."""
+    return to_camel("_".join(dict.fromkeys((bp_name.replace("-", "_"), name))))
 
 
 def needs(scope: Scope) -> Callable[[Function], Function]:

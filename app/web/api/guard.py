@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from flask import Flask, current_app, request
+from collections.abc import Callable
 
-from app.domain.api_keys import Scope
+from flask import Flask, Request, current_app, request
+
+from app.domain.api_keys import ApiKey, Scope
 from app.errors import NotAllowed
 from app.ports.api_keys import ApiKeys
-from app.web.errors import NotSigned
+from app.web.errors import NoKey
 from app.web.signatures import bearer
 
 PREFIX = "/api/"
 
+Session = Callable[[Request], ApiKey | None]
+"""Whom a browser has signed in as, which cannot send a key of its own accord. It is good for GET alone: what changes
+nothing cannot be forged by another site.
+"""
 
-def guard_api(app: Flask, keys: ApiKeys) -> None:
+
+def guard_api(app: Flask, keys: ApiKeys, session: Session | None = None) -> None:
     """Refuse what has no key before anything else is looked at; a path that nothing is at, too."""
 
     @app.before_request
@@ -23,10 +30,18 @@ def guard_api(app: Flask, keys: ApiKeys) -> None:
         view = current_app.view_functions.get(request.endpoint or "")
         if getattr(view, "own_identity", False):
             return
-        text = bearer(request.headers.get("Authorization"))
-        key = keys.verified(text) if text else None
+        key = _key(request, keys, session)
         if key is None:
-            raise NotSigned("The API needs a key (Authorization: Bearer); `mason api-key create` makes one.")
+            raise NoKey
         needed = getattr(view, "scope", Scope.READ if view is None else Scope.ADMIN)
         if not key.scope.includes(needed):
             raise NotAllowed(f"This needs a key with the scope {needed.value}, and this one has {key.scope.value}.")
+
+
+def _key(asking: Request, keys: ApiKeys, session: Session | None) -> ApiKey | None:
+    """A key in the header counts alone, also when it is not good."""
+    header = asking.headers.get("Authorization")
+    if header is None:
+        return session(asking) if session and asking.method == "GET" else None
+    text = bearer(header)
+    return keys.verified(text) if text else None
