@@ -36,7 +36,7 @@ ERRORS = {"basic-error", "validation-error", "validation-error-simple"}
 REDIRECTIONS = (301, 307)
 """What any endpoint may answer for a repository that was renamed."""
 
-NOT_API = ("/_apis/",)
+NOT_API = ("/_apis/", "/settings/", "/organizations/", "/apps/")
 """What the fake serves besides the REST API; git's requests have routes of their own."""
 
 _COMBINED = ("allOf", "anyOf", "oneOf")
@@ -221,6 +221,19 @@ def _amend(document: Schema) -> None:
     asked.append(asked[0]["properties"]["labels"])  # "You can also pass an array of labels directly"
     label = document["components"]["schemas"]["pull-request-simple"]["properties"]["labels"]["items"]
     label["properties"]["description"]["nullable"] = True  # as everywhere else
+    schemas, paths = document["components"]["schemas"], document["paths"]
+    listed = paths["/app/installations"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    listed["items"] = {"$ref": "#/components/schemas/installation"}  # an account is either a person or an enterprise
+    made = paths["/app-manifests/{code}/conversions"]["post"]["responses"]["201"]["content"]["application/json"]
+    app, more = (
+        schemas["integration"],
+        made["schema"]["allOf"][1],
+    )  # each refuses the other's fields
+    made["schema"] = {
+        "type": "object",
+        "properties": {**app["properties"], **more["properties"]},
+        "required": [*app["required"], *more["required"]],
+    }
     del document["components"]["parameters"]["created"]["schema"]["format"]  # it takes a range: ">=2026-01-02"
 
 

@@ -25,6 +25,8 @@ from tests.fakes.github_api.git_http import GitHttp, git_request
 from tests.fakes.github_api.hub import Hub
 from tests.fakes.github_api.oidc import Oidc
 from tests.fakes.github_api.records import App
+from tests.fakes.github_api.registration import PATH as REGISTRATION
+from tests.fakes.github_api.registration import Registration
 from tests.fakes.github_api.repository import FakeRepository
 from tests.fakes.github_api.routes import Ask, Refused, Route, json_answer, match, not_found
 from tests.fakes.github_api.webhooks import Webhooks
@@ -49,6 +51,7 @@ class FakeGitHub(LoopbackServer):
         super().__init__(observer)
         self.hub = Hub(self.server_url, clock)
         self.webhooks = self.hub.webhooks = Webhooks(self.hub)
+        self.registration = self.hub.registration = Registration(self.hub)
         self.token = self.hub.token
         self.oidc = Oidc(self.server_url)
         self._git = GitHttp(self.hub, directory / "fake-github-hooks")
@@ -99,6 +102,9 @@ class FakeGitHub(LoopbackServer):
     def answer(self, incoming: Incoming) -> Answer:
         if git_request(incoming):
             return self._git.answer(incoming)
+        if REGISTRATION.fullmatch(incoming.path):
+            with self.hub.lock:
+                return self.registration.answer(incoming)
         headers = self._limits(incoming)
         try:
             if incoming.path.startswith(Oidc.PATH):

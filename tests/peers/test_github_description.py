@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import jwt
@@ -102,6 +104,22 @@ def _repositories(world: World) -> None:
     assert world.call("GET", "/repos/octo/app").status_code == 301
 
 
+def registered(world: World) -> str:
+    """The code of an App that a person has just registered."""
+    manifest = {
+        "name": "Mine",
+        "url": "https://mason.example.com",
+        "redirect_url": "https://mason.example.com/setup/github",
+        "hook_attributes": {"url": "https://mason.example.com/webhooks/github", "active": True},
+        "public": False,
+        "default_permissions": {"checks": "write"},
+        "default_events": ["check_run"],
+    }
+    fields = {"manifest": json.dumps(manifest), "state": "x"}
+    answer = httpx.post(f"{world.github.server_url}/organizations/octo/settings/apps", data=fields)
+    return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+
+
 def _apps(world: World) -> None:
     assert world.call("GET", "/app", token=world.app_jwt).status_code == 200
     installation = world.here("GET", "/installation", token=world.app_jwt).json()
@@ -111,6 +129,9 @@ def _apps(world: World) -> None:
     assert world.call("POST", path, token=world.app_jwt).status_code == 201
     too_much = {"permissions": {"administration": "write"}}
     assert world.call("POST", path, too_much, token=world.app_jwt).status_code == 422
+    assert world.call("GET", "/app/installations", token=world.app_jwt, per_page=1, page=1).json()[0]["id"]
+    assert world.call("POST", f"/app-manifests/{registered(world)}/conversions").status_code == 201
+    assert world.call("POST", "/app-manifests/0123456789abcdef/conversions").status_code == 404
     late = jwt.encode({"iss": "4711", "iat": 0, "exp": 9**11}, world.github.app.private_key, algorithm="RS256")
     assert world.call("GET", "/app", token=late).status_code == 401
 

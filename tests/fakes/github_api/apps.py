@@ -17,6 +17,24 @@ def get_app(ask: Ask) -> tuple[int, Any]:
     return 200, shapes.app(ask.hub, ask.actor.app)
 
 
+@route("POST /app-manifests/{code}/conversions", anyone=True)
+def convert_manifest(ask: Ask) -> tuple[int, Any]:
+    made = ask.hub.registration.exchange(ask.args["code"])
+    return 201, {
+        **shapes.app(ask.hub, made.app),
+        "client_id": f"Iv23{made.app.id:016d}",
+        "client_secret": made.client_secret,
+        "webhook_secret": made.webhook_secret,
+        "pem": made.app.private_key,
+    }
+
+
+@route("GET /app/installations", jwt=True)
+def list_installations(ask: Ask) -> tuple[int, Any]:
+    own = [each for each in ask.hub.installations.values() if each.app is ask.actor.app]
+    return 200, [shapes.installation(ask.hub, each) for each in ask.page(own)]
+
+
 @route("GET /repos/{owner}/{repo}/installation", jwt=True)
 def get_installation(ask: Ask) -> tuple[int, Any]:
     for each in ask.hub.installations.values():

@@ -14,6 +14,7 @@ from tests.fakes.github_api.bare import now_text
 from tests.fakes.github_api.records import App, User
 
 if TYPE_CHECKING:
+    from tests.fakes.github_api.registration import Registration
     from tests.fakes.github_api.repository import FakeRepository
     from tests.fakes.github_api.webhooks import Webhooks
 
@@ -35,6 +36,7 @@ class Hub:
     """Everything but HTTP. ``lock`` is held while an endpoint works."""
 
     webhooks: Webhooks
+    registration: Registration
 
     def __init__(self, server_url: str, clock: Callable[[], float] = time.time) -> None:
         self.server_url = server_url

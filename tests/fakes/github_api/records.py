@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,16 @@ class User:
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """``private_key`` is a PEM, empty for an App whose key nobody has."""
+    """``private_key`` is a PEM, empty for an App whose key nobody has. ``permissions`` None: all there are."""
 
     id: int
     slug: str
     name: str
     private_key: str = field(default="", repr=False)
+    owner: str = ""
+    url: str = ""
+    permissions: Mapping[str, str] | None = None
+    events: tuple[str, ...] = ("check_run", "pull_request")
 
     @property
     def login(self) -> str:

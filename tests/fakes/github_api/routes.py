@@ -117,7 +117,7 @@ Endpoint = Callable[[Ask], tuple[int, Any]]
 @dataclass(frozen=True, kw_only=True)
 class Route:
     """``needs``: permissions, any of which will do (``checks=write``). ``role``: what a person needs in the repository.
-    ``jwt``: for Apps that show who they are with a JWT.
+    ``jwt``: for Apps that show who they are with a JWT. ``anyone``: no credentials are looked at.
     """
 
     method: str
@@ -126,6 +126,7 @@ class Route:
     needs: tuple[str, ...]
     role: str
     jwt: bool
+    anyone: bool
     pattern: re.Pattern[str]
 
     @property
@@ -136,7 +137,9 @@ class Route:
 TABLE: list[Route] = []
 
 
-def route(call: str, *needs: str, role: str = "", jwt: bool = False) -> Callable[[Endpoint], Endpoint]:
+def route(
+    call: str, *needs: str, role: str = "", jwt: bool = False, anyone: bool = False
+) -> Callable[[Endpoint], Endpoint]:
     """Put an endpoint into the table: ``@route("GET /repos/{owner}/{repo}", "metadata=read")``."""
     method, _, template = call.partition(" ")
 
@@ -149,6 +152,7 @@ def route(call: str, *needs: str, role: str = "", jwt: bool = False) -> Callable
                 needs=needs or ("metadata=read",),
                 role=role or ("read" if method == "GET" else "write"),
                 jwt=jwt,
+                anyone=anyone,
                 pattern=_pattern(template),
             )
         )

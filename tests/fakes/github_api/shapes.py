@@ -96,20 +96,20 @@ def profile(hub: Hub, who: User) -> Shape:
 
 
 def app(hub: Hub, known: App) -> Shape:
-    permissions = dict(EVERYTHING)
+    permissions = dict(EVERYTHING if known.permissions is None else known.permissions)
     return {
         "id": known.id,
         "slug": known.slug,
         "node_id": node("App", known.id),
-        "owner": user(hub, hub.user("github" if known.id == ACTIONS.id else "ada")),
+        "owner": user(hub, hub.user("github" if known.id == ACTIONS.id else known.owner or "ada")),
         "name": known.name,
         "description": None,
-        "external_url": hub.server_url,
+        "external_url": known.url or hub.server_url,
         "html_url": f"{hub.server_url}/apps/{known.slug}",
         "created_at": "2020-01-01T00:00:00Z",
         "updated_at": "2020-01-01T00:00:00Z",
         "permissions": permissions,
-        "events": ["check_run", "pull_request"],
+        "events": list(known.events),
     }
 
 
