@@ -6,9 +6,12 @@ and describes. What they refuse is answered with 400 and the places of the mista
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from flask import Request, Response
 from flask_openapi3.blueprint import APIBlueprint
@@ -42,7 +45,18 @@ class Model(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
+        allow_inf_nan=False,
     )
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:  # noqa: ANN401 - pydantic's own signature
+        """From outside, where only the names in camel case are known."""
+        return super().model_validate(obj, **{"by_name": False, "by_alias": True, **options})
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:  # noqa: ANN401
+        """The same from JSON."""
+        return super().model_validate_json(json_data, **{"by_name": False, "by_alias": True, **options})
 
 
 class InPlace(Model):
@@ -119,9 +133,11 @@ def openapi_app(deadlines: Deadlines, version: str) -> OpenAPI:
             content_type(self.environ, JSON)
             body = read_body(self.environ, BODY_LIMIT, deadlines)
             try:
-                return body.decode()
+                text = body.decode()
             except UnicodeDecodeError:
                 raise Malformed("The body is not UTF-8.") from None
+            _require_plain(text)
+            return text
 
     app = OpenAPI(
         "mason",
@@ -135,6 +151,25 @@ def openapi_app(deadlines: Deadlines, version: str) -> OpenAPI:
     )
     app.request_class = ApiRequest
     return app
+
+
+def _require_plain(text: str) -> None:
+    """Raise Malformed for what parsers of JSON read differently: a field twice, numbers that are none.
+
+    What is no JSON at all passes: it is told by who reads it next.
+    """
+    with contextlib.suppress(ValueError, RecursionError):
+        json.loads(text, object_pairs_hook=_once_each, parse_constant=_finite, parse_float=_finite)
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise Malformed("An object in the body has a field twice.")
+
+
+def _finite(number: str) -> None:
+    if not math.isfinite(float(number)):
+        raise Malformed("The body has a number that is not finite.")
 
 
 def _mistakes(problem: ValidationError) -> NoReturn:
