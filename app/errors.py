@@ -58,6 +58,24 @@ class ForgeRefused(MasonError):
     exit_code = 1
 
 
+class BadCode(ForgeRefused):
+    """GitHub knows no such code (any more): it was used, or it is older than an hour."""
+
+    http_status = 409
+
+
+class SetupClosed(MasonError):
+    """The setup is closed. `POST /setup/open` with an admin key opens it again."""
+
+    http_status = 404
+
+
+class SetupMistake(UsageError):
+    """What was filled in cannot be used."""
+
+    http_status = 400
+
+
 class MissingPermission(UsageError):
     """The GitHub token lacks a permission."""
 
@@ -101,6 +119,18 @@ class BadCursor(MasonError):
     """This cursor was not given by a page of this log."""
 
     http_status = 400
+
+
+class NotThere(MasonError):
+    """There is no such thing."""
+
+    http_status = 404
+
+
+class NotNow(MasonError):
+    """What this is in the middle of, or has ended, does not allow that."""
+
+    http_status = 409
 
 
 class NotAllowed(MasonError):
