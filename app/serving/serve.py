@@ -22,7 +22,7 @@ from app.process import Stop
 from app.serving.http_server import Address, HttpServer
 from app.serving.supervisor import Part, supervise
 from app.settings import Settings, environment, secret_list, state_dir
-from app.wiring import web_app
+from app.wiring import app_place, app_worker, web_app
 from app.wiring.databases import keep_out_of_git, served_databases
 
 log = logging.getLogger("mason")
@@ -41,7 +41,7 @@ def serve(settings: Settings, serving: Serving, stop: Stop, say: Callable[[str],
     """Databases, web and worker, until the stop. Raises UsageError before anything starts."""
     hide_keys(settings)
     require_secrets(settings)
-    web_app.require_checkout(settings, serving.repository)
+    app_place.require_checkout(settings, serving.repository)
     require_free(serving)
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
@@ -99,7 +99,7 @@ def worker(settings: Settings, serving: Serving, stop: Stop) -> None:
     with served_databases(settings, state) as served:
         web_app.prepare_app(served, serving.repository)
         stop.heeded = True
-        web_app.work_for(served, serving.repository, stop)
+        app_worker.work_for(served, serving.repository, stop)
 
 
 def hide_keys(settings: Settings) -> None:
@@ -162,10 +162,10 @@ def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
     nowhere = "not configured, so no endpoint: branches stay in this repository"
     github = "POST /webhooks/github" if settings.github_app_id or settings.github_token else nowhere
     supabase = "POST /webhooks/supabase" if settings.webhook_secret else "no MASON_WEBHOOK_SECRET, so no endpoint"
-    local = web_app.dispatches_locally(settings)
+    local = app_place.dispatches_locally(settings)
     lines = [
         f"Mason listens on {url}  (/healthz, /readyz, /metrics)",
-        f"  Backlog   {backlog}, looked at every {web_app.sweep_seconds(served):g} s",
+        f"  Backlog   {backlog}, looked at every {app_worker.sweep_seconds(served):g} s",
         f"  Supabase  {supabase}",
         f"  GitHub    {github}",
         f"  Runs      {f'processes on this machine, in {serving.repository}' if local else 'workflow runs on GitHub'}",

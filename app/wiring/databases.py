@@ -19,10 +19,10 @@ from app.backlog import migrate as migrations
 from app.backlog.direct import place
 from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.postgres import postgres_backlog
+from app.backlog.store import Safe, SqlBacklog, unchanged
 from app.domain.items import NewItem
 from app.errors import UsageError
 from app.forge.names import repository_name
-from app.ports.backlog import Backlog
 from app.settings import Settings, environment, state_dir
 from app.workspace.source import Source
 
@@ -34,24 +34,36 @@ APP_DATABASE = "mason_app"
 
 
 @contextmanager
-def open_backlog(settings: Settings, state: Path) -> Iterator[Backlog]:
-    """The backlog to use: a DSN's, a Supabase project's, else an embedded server's, started and migrated here."""
+def open_backlog(settings: Settings, state: Path, safe: Safe = unchanged) -> Iterator[SqlBacklog]:
+    """The backlog to use: a DSN's, a Supabase project's, else an embedded server's, started and migrated here.
+
+    ``safe`` takes the secrets out of what is written of an outcome.
+    """
     patience = settings.database_patience
     with ExitStack() as stack:
-        if settings.dsn:
-            backlog = postgres_backlog(settings.dsn.get_secret_value(), patience=patience)
-        elif settings.supabase_url and settings.supabase_key:
-            from app.backlog.postgrest import supabase_backlog  # slow to import, and not always needed
-
-            key = settings.supabase_key.get_secret_value()
-            backlog = supabase_backlog(settings.supabase_url, key, patience=patience)
+        if settings.dsn or settings.supabase_url:
+            backlog = configured_backlog(settings, patience=patience, safe=safe)
         else:
             server = EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin)
             stack.enter_context(server)
             migrations.apply(server.dsn)
-            backlog = postgres_backlog(server.dsn, patience=patience)
+            backlog = postgres_backlog(server.dsn, patience=patience, safe=safe)
         stack.callback(backlog.close)
         yield backlog
+
+
+def configured_backlog(settings: Settings, *, patience: float, safe: Safe = unchanged) -> SqlBacklog:
+    """The backlog that the settings name: a DSN's, or a Supabase project's. It connects at its first call, and is tried
+    again for ``patience`` seconds. Raises UsageError when they name none.
+    """
+    if settings.dsn:
+        return postgres_backlog(settings.dsn.get_secret_value(), patience=patience, safe=safe)
+    if settings.supabase_url and settings.supabase_key:
+        from app.backlog.postgrest import supabase_backlog  # slow to import, and not always needed
+
+        key = settings.supabase_key.get_secret_value()
+        return supabase_backlog(settings.supabase_url, key, patience=patience, safe=safe)
+    raise UsageError("There is no backlog: set MASON_DSN, or MASON_SUPABASE_URL and MASON_SUPABASE_KEY")
 
 
 @contextmanager

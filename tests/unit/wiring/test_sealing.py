@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from app.errors import UsageError
 from app.settings import Settings
+from app.wiring.app_place import runner_environment
 from app.wiring.sealing import KEY_FILE, key_of_file, master_keys
-from app.wiring.web_app import runner_environment
 
 FIRST, SECOND = "first master secret with blanks in it", "second " * 6
 

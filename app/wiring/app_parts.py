@@ -1,0 +1,95 @@
+"""What every process of the web app opens: the ports of its flows, and what they stand on."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.database.queue import PostgresQueue, job_queue
+from app.database.sealed import PostgresSealed
+from app.database.store import PostgresApp, app_database
+from app.flows.app_work import AppPorts
+from app.json_log import set_up_json_logging
+from app.log import Redactor
+from app.settings import Settings, state_dir
+from app.wiring.app_place import Place, place_of
+from app.wiring.databases import app_dsn, configured_backlog
+from app.wiring.runs import is_dead
+from app.wiring.sealing import MasterKeys, master_keys, open_sealed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppParts:
+    """Everything connects at its first use, from any thread. ``signing_keys`` are for links and cookies: the first
+    signs, all verify. `close` gives the connections back, and leaves local runs alone.
+    """
+
+    settings: Settings
+    repository: Path
+    redactor: Redactor
+    place: Place
+    ports: AppPorts
+    queue: PostgresQueue
+    database: PostgresApp
+    sealed: PostgresSealed
+    keys: MasterKeys
+    opened: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def signing_keys(self) -> tuple[bytes, ...]:
+        return self.keys.signing
+
+    def close(self) -> None:
+        self.opened.close()
+
+
+def open_app(settings: Settings, repository: Path, *, patience: float, connections: int) -> AppParts:
+    """The parts of one process, made after its fork; JSON logs from here on, without any secret.
+
+    The settings name both databases. ``patience`` in seconds is for a backlog that is away, ``connections`` the most to
+    the app database for each of its uses. Raises UsageError.
+    """
+    keys = master_keys(settings, state_dir(settings, repository))
+    redactor = logged(settings, keys)
+    place = place_of(settings, repository, redactor)
+    with ExitStack() as stack:
+        backlog = configured_backlog(settings, patience=patience)
+        stack.callback(backlog.close)
+        database = app_database(app_dsn(settings), pool_size=connections)
+        stack.callback(database.close)
+        queue = job_queue(app_dsn(settings), pool_size=connections)
+        stack.callback(queue.close)
+        sealed = open_sealed(settings, keys)
+        stack.callback(sealed.close)
+        ports = AppPorts(
+            backlog=backlog,
+            repositories=place.repositories,
+            dispatcher=place.dispatcher,
+            database=database,
+            jobs=queue,
+            home=place.home,
+            quiet=settings.debounce,
+            appears=settings.dispatch_patience,
+            is_dead=is_dead,
+        )
+        return AppParts(
+            settings=settings,
+            repository=repository,
+            redactor=redactor,
+            place=place,
+            ports=ports,
+            queue=queue,
+            database=database,
+            sealed=sealed,
+            keys=keys,
+            opened=stack.pop_all(),
+        )
+
+
+def logged(settings: Settings, keys: MasterKeys) -> Redactor:
+    """JSON logs from here on, without any secret."""
+    redactor = Redactor((*settings.secrets, *keys.masters))
+    set_up_json_logging(redactor, level=min(logging.getLogger().level or logging.INFO, logging.INFO))
+    return redactor
