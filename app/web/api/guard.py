@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Flask, Request, current_app, request
+from flask import Flask, Request, current_app, g, request
 
 from app.domain.api_keys import ApiKey, Scope
 from app.errors import NotAllowed
@@ -36,6 +36,13 @@ def guard_api(app: Flask, keys: ApiKeys, session: Session | None = None) -> None
         needed = getattr(view, "scope", Scope.READ if view is None else Scope.ADMIN)
         if not key.scope.includes(needed):
             raise NotAllowed(f"This needs a key with the scope {needed.value}, and this one has {key.scope.value}.")
+        g.api_key = key
+
+
+def api_key() -> ApiKey:
+    """The key of this request, which the guard has let in."""
+    key: ApiKey = g.api_key
+    return key
 
 
 def _key(asking: Request, keys: ApiKeys, session: Session | None) -> ApiKey | None:
