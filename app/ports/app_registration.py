@@ -40,4 +40,4 @@ class AppRegistration(Protocol):
         """
 
     def installed_at(self, app_id: str, private_key: str) -> Sequence[str]:
-        """The accounts that the App is installed at, the first hundred. Raises Unreachable, UsageError, ForgeRefused."""
+        """The accounts that it is installed at, the first hundred. Raises Unreachable, UsageError, ForgeRefused."""
