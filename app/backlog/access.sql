@@ -30,7 +30,8 @@ begin
       and c.relname in (
         'mason_users', 'mason_github_repositories', 'mason_pm_backlog_items', 'mason_pm_execution_runs',
         'mason_remote_execution_runs', 'mason_execution_logs', 'mason_execution_progress',
-        'mason_pm_execution_tasks', 'mason_pm_validation_iterations', 'mason_item_events', 'mason_migrations'
+        'mason_pm_execution_tasks', 'mason_pm_validation_iterations', 'mason_item_events',
+        'mason_pm_execution_results', 'mason_migrations'
       )
     order by c.relname
   loop

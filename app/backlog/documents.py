@@ -30,6 +30,8 @@ _COMPLEXITIES = {"low": 1, "medium": 2, "high": 4, "very_high": 5} | {str(number
 _OUTPUT_SHOWN = 2000
 """Characters at the end of a failed check's output that are stored where no finding could be read from it."""
 
+_CHANGED_KEPT = 10_000
+
 
 def clean(text: str) -> str:
     """Text that Postgres can store: no NUL, no lone surrogate; U+FFFD stands in for them."""
@@ -200,7 +202,11 @@ def iteration_document(row: IterationRow) -> Document:
         "checks_failed": (len(gate.failures) if gate else 0) + (len(validator.failures) if validator else 0),
         "passed": row.iteration.passed,
         "tried": row.iteration.tried,
-        "failure_details": {"before": row.iteration.failed_before, "after": failures},
+        "failure_details": {
+            "before": row.iteration.failed_before,
+            "after": failures,
+            "changed": row.iteration.changed[:_CHANGED_KEPT],
+        },
         "created_at": row.created_at,
     }
 

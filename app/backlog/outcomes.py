@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, Field, ValidationError
 
 from app.backlog.documents import Document, clean, event_id, progress_document
+from app.backlog.evidence import DIFF_KEPT, evidence_document
 from app.domain.claims import Claim
 from app.domain.events import ItemSettled
 from app.domain.items import Item, ItemStatus
@@ -38,11 +39,15 @@ _REASON_LIMIT = 4000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settlement:
-    """What settling writes: the item's columns, its events, and its progress row (None: the row is deleted)."""
+    """What settling writes: the item's columns, its events, its progress row (None: the row is deleted), and what it
+    leaves to look at.
+    """
 
     item: Document
     events: list[Document]
     progress: Document | None
+    evidence: Document
+    diff: str
 
     @property
     def event(self) -> UUID:
@@ -68,6 +73,8 @@ def settlement(claim: Claim, outcome: Outcome) -> Settlement:
         },
         events=_events(claim, outcome, status),
         progress=_last_progress(claim, outcome) if status in (ItemStatus.COMPLETED, ItemStatus.REJECTED) else None,
+        evidence=evidence_document(outcome),
+        diff=outcome.diff[:DIFF_KEPT],
     )
 
 

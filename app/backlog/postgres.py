@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool, PoolClosed
 from app.backlog.documents import jsonable
 from app.backlog.refusals import Refusal, explain, one_line
 from app.backlog.session import PATIENCE, Patience, Row, patiently
-from app.backlog.store import SqlBacklog
+from app.backlog.store import Safe, SqlBacklog, unchanged
 from app.errors import DatabaseRefused, DatabaseUnreachable
 
 _CONNECT_SECONDS = 10
@@ -35,9 +35,9 @@ _FINAL = (
 """What is said when a connection can never work; a refused login carries no SQLSTATE."""
 
 
-def postgres_backlog(dsn: str, *, patience: float = PATIENCE) -> SqlBacklog:
+def postgres_backlog(dsn: str, *, patience: float = PATIENCE, safe: Safe = unchanged) -> SqlBacklog:
     """The backlog of a DSN; it connects at the first call. Raises DatabaseRefused when the DSN is none."""
-    return SqlBacklog(PostgresSession(dsn, patience=patience))
+    return SqlBacklog(PostgresSession(dsn, patience=patience), safe)
 
 
 class PostgresSession:

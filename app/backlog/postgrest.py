@@ -18,7 +18,7 @@ from postgrest import DEFAULT_POSTGREST_CLIENT_HEADERS, SyncPostgrestClient
 from app.backlog.documents import jsonable
 from app.backlog.refusals import Refusal, explain, one_line
 from app.backlog.session import PATIENCE, Patience, Row, patiently
-from app.backlog.store import SqlBacklog
+from app.backlog.store import Safe, SqlBacklog, unchanged
 from app.domain.supabase_keys import project_ref, read_key
 from app.errors import DatabaseRefused, DatabaseUnreachable, MasonError
 
@@ -59,9 +59,9 @@ class Answer(Exception):
         return self.status >= 500 and self.status != _PAUSED and not self.code.startswith(_HOPELESS)
 
 
-def supabase_backlog(url: str, key: str, *, patience: float = PATIENCE) -> SqlBacklog:
+def supabase_backlog(url: str, key: str, *, patience: float = PATIENCE, safe: Safe = unchanged) -> SqlBacklog:
     """The backlog of a project (``url`` as settings' ``checked_url`` leaves it); it connects at the first call."""
-    return SqlBacklog(PostgrestSession(url, key, patience=patience))
+    return SqlBacklog(PostgrestSession(url, key, patience=patience), safe)
 
 
 class PostgrestSession:

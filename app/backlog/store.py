@@ -22,10 +22,12 @@ from app.backlog.documents import (
 )
 from app.backlog.outcomes import STATUS_OF_VERDICT, follow_up, item_result, run_columns, settlement
 from app.backlog.refusals import denied
+from app.backlog.run_views import StoredRunViews
 from app.backlog.session import Row, Session
+from app.backlog.starts import StoredStarts, claim_document
 from app.domain.claims import DISPATCHED, LEASE, MAX_ATTEMPTS, Claim, DeadClaim, SeenClaim
 from app.domain.items import Item, NewItem
-from app.domain.progress import Progress, first_progress
+from app.domain.progress import Progress
 from app.domain.results import Outcome, Verdict
 from app.domain.runs import Base, ItemResult, Run, RunResult, RunStatus
 from app.errors import NotMigrated
@@ -35,11 +37,22 @@ _LEASE = {"lease": LEASE.total_seconds()}
 _LOST = f"The runner was lost {MAX_ATTEMPTS} times while it worked on this item."
 
 
-class SqlBacklog:
-    """``app.ports.backlog.Backlog`` over a session. Safe to share between threads; connects at the first call."""
+Safe = Callable[[Outcome], Outcome]
+"""Takes the secrets out of an outcome."""
 
-    def __init__(self, session: Session) -> None:
+
+def unchanged(outcome: Outcome) -> Outcome:
+    return outcome
+
+
+class SqlBacklog(StoredRunViews, StoredStarts):
+    """``app.ports.backlog.Backlog`` and ``app.ports.run_views.RunViews`` over a session. Safe to share between threads;
+    connects at the first call. ``safe`` takes the secrets out of an outcome before anything of it is written.
+    """
+
+    def __init__(self, session: Session, safe: Safe = unchanged) -> None:
         self._session = session
+        self._safe = safe
 
     def close(self) -> None:
         self._session.close()
@@ -96,7 +109,7 @@ class SqlBacklog:
 
     def open_run(self, run: Run, *, repository: str | None) -> None:
         about = {"run": run.id, "items": run.item_ids, "repository": repository, "planned": run.planned}
-        base = {"base_branch": run.base.branch, "base_commit": run.base.commit}
+        base = {"base_branch": run.base.branch, "base_commit": run.base.commit, "branch_name": run.branch_name or None}
         self._session.rows("open_run", about | base)
 
     def run(self, run_id: UUID) -> Run | None:
@@ -122,16 +135,7 @@ class SqlBacklog:
 
     def claim(self, item: Item, *, run_id: UUID, claimed_by: str, branch: str) -> Claimed | None:
         claim = Claim(item_id=item.id, run_id=run_id, attempt=item.attempt + 1, claimed_by=claimed_by)
-        rows = self._session.rows(
-            "claim",
-            _fence(claim)
-            | {
-                "claimed_by": claimed_by,
-                "branch": branch,
-                "event": uuid4(),
-                "progress": progress_document(first_progress(claim)),
-            },
-        )
+        rows = self._session.rows("claim", claim_document(claim, branch))
         for claimed in map(parse_item, rows):
             return Claimed(claim=replace(claim, attempt=claimed.attempt), item=claimed)
         return None
@@ -178,7 +182,7 @@ class SqlBacklog:
     def settle(self, claim: Claim, outcome: Outcome) -> bool:
         if outcome.verdict not in STATUS_OF_VERDICT:
             return False
-        writes = settlement(claim, outcome)
+        writes = settlement(claim, self._safe(outcome))
         return self._held(
             "settle",
             _fence(claim)
@@ -187,6 +191,8 @@ class SqlBacklog:
                 "given_back": outcome.verdict is Verdict.RELEASED and not outcome.unfinished,
                 "succeeded": outcome.succeeded,
                 "progress": writes.progress,
+                "evidence": writes.evidence,
+                "diff": writes.diff,
                 "events": writes.events,
                 "event": writes.event,
             },
@@ -196,7 +202,7 @@ class SqlBacklog:
         return self._held("store_prd", _fence(claim) | {"prd": clean(prd), "event": event_id(claim, "prd")})
 
     def create_follow_up(self, claim: Claim, item: Item, outcome: Outcome) -> UUID | None:
-        own = follow_up(claim, item, outcome)
+        own = follow_up(claim, item, self._safe(outcome))
         held = self._held("create_follow_up", _fence(claim) | {"own": own})
         return UUID(str(own["id"])) if held else None
 

@@ -268,9 +268,10 @@ class Outcome:
     """How one item ended, with the evidence.
 
     ``gate`` is the final gate on ``commit`` when completed, the last gate otherwise. ``kept`` says where the work of a
-    failed item lies. ``pull_request`` is a URL, ``pull_request_number`` 0 without one. ``failed_base`` is the base
-    commit whose own failure gave the item back. ``unfinished``: it goes back although it has cost money, so the attempt
-    counts: what happens to it night after night must come to an end (contracts §1, Going back: none may loop).
+    failed item lies, ``diff`` is the bounded unified diff of either. ``pull_request`` is a URL, ``pull_request_number``
+    0 without one. ``failed_base`` is the base commit whose own failure gave the item back. ``unfinished``: it goes back
+    although it has cost money, so the attempt counts: what happens to it night after night must come to an end
+    (contracts §1, Going back: none may loop).
     """
 
     verdict: Verdict
@@ -288,6 +289,7 @@ class Outcome:
     follow_up: UUID | None = None
     failed_base: str | None = None
     unfinished: bool = False
+    diff: str = ""
 
     @property
     def succeeded(self) -> bool:

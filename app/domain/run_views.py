@@ -46,7 +46,9 @@ class CheckView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IterationView:
-    """One fix iteration: what failed before it, what the agent said it tried, and ``changed``, a bounded diff."""
+    """One fix iteration: what failed before it, what the agent said it tried, ``changed``, a bounded diff, and what
+    was still failing afterwards.
+    """
 
     number: int
     passed: bool
@@ -54,16 +56,17 @@ class IterationView:
     tried: str
     changed: str
     created_at: datetime
+    still_failing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemView:
     """One item of a run, as far as this run had it. ``percentage`` is what the dashboard shows, 0 to 100.
 
-    ``phase`` is None before it began, ``verdict`` until it has ended. ``diff`` is the bounded unified diff of its change,
-    ``kept`` says where the work of a failed one lies; ``reason`` why it was rejected, put off or given back, or that it
-    is not in this run any more. ``findings`` are the validator's, a line each. ``follow_up`` is the item that asks a
-    person to look.
+    ``phase`` is None before it began, ``verdict`` until it has ended. ``diff`` is the bounded unified diff of its
+    change, ``kept`` says where the work of a failed one lies; ``reason`` why it was rejected, put off or given back, or
+    that it is not in this run any more. ``findings`` are the validator's, a line each. ``follow_up`` is the item that
+    asks a person to look.
     """
 
     id: UUID

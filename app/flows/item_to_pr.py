@@ -227,6 +227,7 @@ def publish_commit(work: ItemWork, outcome: Outcome) -> Outcome:
     work.check_stop()
     if work.claim not in work.ports.backlog.heartbeat([work.claim]):
         raise work.settled(Verdict.LOST, "The claim was lost")
+    outcome = replace(outcome, diff=work.ports.workspace.diff(work.begin, outcome.commit or work.begin))
     policy = work.run.policy.pull_requests
     published = work.ports.forge.publish(
         Publication(
@@ -257,4 +258,4 @@ def keep_work(work: ItemWork, snapshot: str, settled: Settled) -> Settled:
     if not workspace.changes(work.begin, snapshot):
         return settled
     kept = workspace.keep(work.branch.removeprefix("mason/"), work.begin, snapshot)
-    return Settled(replace(settled.outcome, kept=kept))
+    return Settled(replace(settled.outcome, kept=kept, diff=workspace.diff(work.begin, snapshot)))

@@ -10,7 +10,10 @@ from app.domain.run_views import LogPage, RunLine, RunView
 
 class RunViews(Protocol):
     def run_lines(self, *, limit: int, before: UUID | None = None) -> list[RunLine]:
-        """The newest runs first, at most ``limit``; ``before``: those older than this run."""
+        """The newest runs first, at most ``limit``; ``before``: those older than this run.
+
+        Raises BadCursor when there is no such run.
+        """
 
     def run_view(self, run_id: UUID, *, item: UUID | None = None) -> RunView | None:
         """A run with its items in its order; None when there is none of this id.

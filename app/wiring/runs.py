@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
@@ -17,6 +18,7 @@ from app import living, process
 from app.backlog.none import no_backlog
 from app.domain.claims import Claimant
 from app.domain.policy import Policy
+from app.domain.results import Outcome
 from app.flows.work import Ports
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
@@ -56,7 +58,11 @@ def runner(
     with ExitStack() as stack:
         stack.callback(process.kill_descendants, process.children())
         users = user_pool(settings, environ)
-        backlog = stack.enter_context(open_backlog(settings, state)) if request.backlog else no_backlog()
+        backlog = (
+            stack.enter_context(open_backlog(settings, state, without_secrets(redactor)))
+            if request.backlog
+            else no_backlog()
+        )
         run_directory = new_run_directory(runs_dir(settings), environ)
         tokens = github_tokens(settings, request, learner(redactor, surface))
         workspace = open_workspace(settings, request, tokens, run_directory, state, environ, users)
@@ -92,6 +98,22 @@ def runner(
             else lambda question: click.confirm(printable(question), err=True),
             artifacts_page=f"{surface.job.page}#artifacts" if surface else "",
         )
+
+
+def without_secrets(redactor: Redactor) -> Callable[[Outcome], Outcome]:
+    """Outcomes without secrets, for rows that people are shown. What programs find things by stays as it is."""
+
+    def safe(outcome: Outcome) -> Outcome:
+        clean = redactor.value(outcome)
+        return replace(
+            clean,
+            branch=outcome.branch,
+            commit=outcome.commit,
+            pull_request=outcome.pull_request,
+            failed_base=outcome.failed_base,
+        )
+
+    return safe
 
 
 def learner(redactor: Redactor, surface: Surface | None) -> Callable[[str], None]:

@@ -11,7 +11,7 @@ from app.workspace.git import Git, raw, text
 _PLAIN = ("-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
 _KINDS = {"A": ChangeKind.ADDED, "D": ChangeKind.DELETED}
 _FILES = {"100755": FileKind.EXECUTABLE, "120000": FileKind.SYMLINK, "160000": FileKind.SUBMODULE}
-_CUT = "\n… the rest of the diff is left out …\n"
+_CUT = "\n… {:,} more characters of the diff are left out …\n"
 
 
 def changes(git: Git, before: str, after: str) -> list[Change]:
@@ -86,8 +86,11 @@ def contents(git: Git, blobs: list[str]) -> dict[str, bytes]:
 def diff(git: Git, before: str, after: str, limit: int) -> str:
     """The unified diff as text, at most ``limit`` characters. Bytes that are not UTF-8 become U+FFFD."""
     patch = git.run("diff-tree", "-p", "--text", *_PLAIN, *_trees(before, after)).stdout
-    shown = patch[: 4 * limit + 4].decode("utf-8", "replace")
-    return shown if len(shown) <= limit else shown[: max(limit - len(_CUT), 0)] + _CUT[:limit]
+    whole = patch.decode("utf-8", "replace")
+    if len(whole) <= limit:
+        return whole
+    kept = max(limit - len(_CUT.format(len(whole))), 0)
+    return whole[:kept] + _CUT.format(len(whole) - kept)[:limit]
 
 
 def write_patch(git: Git, before: str, after: str, file: Path) -> None:

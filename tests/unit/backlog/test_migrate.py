@@ -23,6 +23,7 @@ TABLES = {
     "mason_remote_execution_runs",
     "mason_execution_logs",
     "mason_pm_execution_runs",
+    "mason_pm_execution_results",
     "mason_pm_execution_tasks",
     "mason_pm_validation_iterations",
     "mason_item_events",
