@@ -29,7 +29,7 @@ SECURITY = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Cache-Control", "no-store"),
 )
-"""For an answer that has content, each unless it has one of its own. Nothing sets a cookie: there is no session."""
+"""For an answer that has content, each unless it has one of its own."""
 
 NO_CONTENT = HTTPStatus.NO_CONTENT.value
 

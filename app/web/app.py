@@ -28,6 +28,7 @@ from app.web.front import Front
 from app.web.github_hook import Signed, form_payload, read_delivery
 from app.web.health import Probes, add_health
 from app.web.metrics import WebMetrics
+from app.web.pages.run_page import Pages, add_pages
 from app.web.runner_tokens import TokenExchange, add_runner_tokens
 from app.web.signatures import supabase_signed
 
@@ -60,6 +61,7 @@ class WebParts:
     supabase_secrets: tuple[bytes, ...] = field(default=(), repr=False)
     exchange: TokenExchange | None = None
     api: Api | None = None
+    pages: Pages | None = None
     version: str = "0"
     debounce: float = 5.0
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -79,6 +81,8 @@ def web_app(parts: WebParts) -> WSGIApplication:
         guard_api(app, parts.api.keys, parts.api.session)
         for routes in (health_routes(parts.version), *parts.api.routes, description_routes()):
             app.register_api(routes)
+    if parts.pages:
+        add_pages(app, parts.pages, deadlines)
     if parts.supabase_secrets:
         _add_supabase(app, parts, deadlines)
     if not parts.github_secrets:

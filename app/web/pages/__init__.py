@@ -1,0 +1,1 @@
+"""What people see in a browser: runs as they happen, and who may look at them."""
