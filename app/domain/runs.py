@@ -30,13 +30,16 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """``planned``: its items are taken by jobs of their own, and the last job closes it. ``status`` is the rows'."""
+    """``planned``: its items are taken by jobs of their own, and the last job closes it. ``status`` is the rows'.
+    ``branch_name`` is what who started it calls it there; items have branches of their own.
+    """
 
     id: UUID
     base: Base
     item_ids: tuple[UUID, ...]
     planned: bool = False
     status: RunStatus = RunStatus.IN_PROGRESS
+    branch_name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

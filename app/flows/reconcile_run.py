@@ -30,7 +30,7 @@ from app.domain.runs import Run, RunResult
 from app.errors import Busy, ForgeRefused, MasonError, Unreachable, UsageError
 from app.flows.app_work import LOST_AFTER, AppPorts, no_way_to
 from app.flows.check_runs import end_left_open
-from app.flows.selection import branch_of
+from app.flows.selection import branches_of
 from app.ports.app_database import Fence
 from app.ports.repository import Repository
 from app.replies.checks import queued_check
@@ -99,7 +99,7 @@ def prepare(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> Dispatch:
 def claim_items(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> list[Item]:
     """Its items that are ours: claimed now, or by an earlier call. The run's rows come first, the claims refer to them.
 
-    Idempotent because each claim is one conditional update of an approved item.
+    Idempotent because each claim is a conditional update of an approved item.
     """
     backlog = ports.backlog
     items = backlog.items(dispatch.items)
@@ -108,13 +108,9 @@ def claim_items(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> list[Item]
     if approved:
         ports.database.require(fence)
         backlog.open_run(run_of(dispatch), repository=dispatch.repository)
-    for item in approved:
-        taken = backlog.claim(
-            item, run_id=dispatch.id, claimed_by=DISPATCHED, branch=branch_of(backlog, item, approved)
-        )
-        if taken is not None:
-            claimed.append(taken.item)
-    return claimed
+    branches = branches_of(backlog, approved, approved)
+    taken = backlog.claim_all(approved, branches, run_id=dispatch.id, claimed_by=DISPATCHED)
+    return [*claimed, *(one.item for one in taken)]
 
 
 def show_waiting(repository: Repository, dispatch: Dispatch, items: list[Item]) -> None:
@@ -259,7 +255,7 @@ def end_the_round(ports: AppPorts, dispatch: Dispatch, reason: str) -> None:
         ]
         if len(rounds) < MAX_ATTEMPTS:
             continue
-        branch = branch_of(ports.backlog, item, [item])
+        (branch,) = branches_of(ports.backlog, [item], [item])
         taken = ports.backlog.claim(item, run_id=dispatch.id, claimed_by=DISPATCHED, branch=branch)
         if taken is not None:
             ports.backlog.settle(taken.claim, never_began(dispatch, reason))

@@ -50,7 +50,7 @@ def select_items(ports: Ports, options: RunOptions, planned: Run | None = None) 
     return Selection(
         base=base,
         items=tuple(items),
-        branches=tuple(branch_of(ports.backlog, item, approved) for item in items),
+        branches=tuple(branches_of(ports.backlog, items, approved)),
         policy=policy,
         toolchain=detect(paths, lambda path: ports.workspace.read(base.commit, path), policy),
         prds_wanted=frozenset(item.id for item in items if not item.has_prd and wants_prd(ports, options, item)),
@@ -104,15 +104,23 @@ def named_items(
     return sorted({item.id: item for item in found}.values(), key=lambda item: order.get(item.id, -1))
 
 
-def branch_of(backlog: Backlog, item: Item, approved: Sequence[Item]) -> str:
+def branches_of(backlog: Backlog, items: Sequence[Item], approved: Sequence[Item]) -> list[str]:
     """The same item always gets the same branch; of two that want one name, the smaller id gets the plain one."""
-    if item.branch and item.branch in (plain_branch(item), own_branch(item)):
-        return item.branch
-    plain = plain_branch(item)
-    rival = any(o.id < item.id and o.branch != own_branch(o) and plain_branch(o) == plain for o in approved)
-    if rival or backlog.branch_owner(plain) not in (None, item.id):
-        return own_branch(item)
-    return plain
+    kept = {item.id: item.branch for item in items if item.branch in (plain_branch(item), own_branch(item))}
+    plain = {item.id: plain_branch(item) for item in items if item.id not in kept}
+    first: dict[str, UUID] = {}
+    for other in approved if plain else ():
+        if other.branch != own_branch(other):
+            name = plain_branch(other)
+            first[name] = min(first.get(name, other.id), other.id)
+    owners = backlog.branch_owners(sorted(set(plain.values())))
+
+    def free(item: Item, name: str) -> bool:
+        return first.get(name, item.id) >= item.id and owners.get(name, item.id) == item.id
+
+    return [
+        kept.get(item.id) or (plain[item.id] if free(item, plain[item.id]) else own_branch(item)) for item in items
+    ]
 
 
 def gate_kinds(policy: Policy, options: RunOptions) -> tuple[CheckKind, ...]:

@@ -7,7 +7,7 @@ retries, DatabaseRefused when it answers with an error. Writes are idempotent, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -90,6 +90,25 @@ class Waiting:
     age: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacedItem:
+    """An item, without its PRD. ``repository`` as in ``Waiting``; not ``placed``: it is for none, as it names none and
+    several are connected.
+    """
+
+    item: Item
+    placed: bool
+    repository: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """Items by their ids, and the "owner/name" of the repository that was asked for, None when there is none."""
+
+    repository: str | None
+    items: Mapping[UUID, PlacedItem]
+
+
 class Backlog(Protocol):
     def require_ready(self) -> None:
         """Raise NotMigrated unless every migration of this Mason is applied."""
@@ -140,11 +159,17 @@ class Backlog(Protocol):
     def items(self, ids: Sequence[UUID]) -> list[Item]:
         """These items, whatever their status; unknown ids are left out."""
 
+    def placed_items(self, ids: Sequence[UUID], *, repository: UUID | None) -> Placed:
+        """These items, whatever their status, and the connected repository with this id; unknown ids are left out."""
+
     def add_item(self, item: NewItem, *, repository: str | None) -> UUID:
         """Add an item, of the connected repository with this name if there is one; its id."""
 
     def branch_owner(self, branch: str) -> UUID | None:
         """The item whose row names this branch, if any."""
+
+    def branch_owners(self, branches: Sequence[str]) -> Mapping[str, UUID]:
+        """The items whose rows name these branches, by branch; those that nobody has are left out."""
 
     def open_run(self, run: Run, *, repository: str | None) -> None:
         """Insert the run's two rows (contracts §1, A run), in progress. The same run twice is one."""
@@ -172,6 +197,13 @@ class Backlog(Protocol):
 
         The claim's attempt is the item's plus one; a greater one for a run that has had the item before, so that no two
         claims ever have the same fence.
+        """
+
+    def claim_all(
+        self, items: Sequence[Item], branches: Sequence[str], *, run_id: UUID, claimed_by: str
+    ) -> list[Claimed]:
+        """Each of these items as ``claim`` does, each with its branch, in one call: those that are ours now, in this
+        order, without their PRDs.
         """
 
     def take_over(self, item_id: UUID, *, run_id: UUID, claimed_by: str) -> Claimed | None:
