@@ -147,3 +147,34 @@ class RunEnded(MasonError):
 
 class FenceFell(MasonError):
     """Somebody else has taken over what this process was at; it writes nothing more."""
+
+
+class Told(MasonError):
+    """It failed, and whoever asked is told why, also from 500 on. ``details`` are places and what is wrong there."""
+
+    def __init__(self, message: str = "", details: tuple[tuple[tuple[str, ...], str], ...] = ()) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class MigrationFailed(Told):
+    """The database met an error in a migration."""
+
+
+class TargetUnreachable(Told):
+    """The database that was to be migrated did not answer."""
+
+    exit_code = 3
+    http_status = 503
+
+
+class BadTarget(MasonError):
+    """This database may not be migrated from here, or does not let Mason in."""
+
+    http_status = 400
+
+
+class MigrationConflict(MasonError):
+    """The database was migrated by another Mason."""
+
+    http_status = 409

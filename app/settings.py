@@ -146,6 +146,11 @@ class Settings(BaseSettings):
         "what stored secrets are sealed with, at least 32 characters; several, separated by commas, while it changes",
         shown="the state directory's `encryption-key`, made at the first start",
     )
+    migration_hosts: str = _app(
+        "",
+        "hosts besides Supabase's whose databases `POST /api/setup/migrations` may migrate, separated by commas",
+        shown="none",
+    )
     metrics_token: SecretStr | None = _app(
         None, "what `/metrics` asks for (`Authorization: Bearer`)", shown="none: open"
     )
@@ -196,6 +201,11 @@ def comma_list(secrets: SecretStr | None) -> tuple[str, ...]:
     """As `secret_list`, of secrets that may have blanks inside."""
     words = secrets.get_secret_value().split(",") if secrets else []
     return tuple(word.strip() for word in words if word.strip())
+
+
+def migration_hosts(settings: Settings) -> frozenset[str]:
+    """The hosts of MASON_MIGRATION_HOSTS, in lower case."""
+    return frozenset(re.split(r"[\s,]+", settings.migration_hosts.strip().lower())) - {""}
 
 
 def encryption_keys(settings: Settings) -> tuple[str, ...]:

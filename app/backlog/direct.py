@@ -30,6 +30,10 @@ class Direct:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def fileno(self) -> int:
+        """The file descriptor of the connection."""
+        return self._connection.fileno()
+
     def run(self, script: str) -> list[dict[str, Any]]:
         try:
             with self._connection.transaction(), self._connection.cursor(row_factory=dict_row) as cursor:
@@ -46,7 +50,7 @@ class Direct:
 @contextmanager
 def connected(dsn: str) -> Iterator[Direct]:
     """A server at a connection string. Raises DatabaseUnreachable or DatabaseRefused, without the password."""
-    password = _parameters(dsn).get("password", "")
+    password = parameters_of(dsn).get("password", "")
     try:
         connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=None, connect_timeout=_CONNECT_SECONDS)
     except psycopg.Error as problem:
@@ -91,7 +95,7 @@ def direct_dsn(ref: str, password: str) -> str:
 
 def place(dsn: str) -> str:
     """Which database a connection string leads to, whoever logs in."""
-    parameters = _parameters(dsn)
+    parameters = parameters_of(dsn)
     return "/".join(parameters.get(name, "") for name in ("host", "port", "dbname"))
 
 
@@ -105,7 +109,7 @@ def check_dsn_target(
     the host to; the answer is pinned to the first, so that it cannot resolve to something else later. An operator's
     own command line needs none of this. Raises UsageError with one sentence, without the password.
     """
-    parameters = _parameters(dsn)
+    parameters = parameters_of(dsn)
     if foreign := sorted(parameters.keys() - _HARMLESS):
         raise UsageError(f"The connection string may not set {', '.join(foreign)}.")
     host, address = parameters.get("host", ""), parameters.get("hostaddr", "")
@@ -123,7 +127,8 @@ def check_dsn_target(
     return make_conninfo(**parameters)
 
 
-def _parameters(dsn: str) -> dict[str, str]:
+def parameters_of(dsn: str) -> dict[str, str]:
+    """What a connection string sets. Raises UsageError with one sentence, without any of it."""
     try:
         return {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
     except (psycopg.ProgrammingError, UnicodeError, ValueError):
@@ -167,12 +172,12 @@ def _is_special(address: str) -> bool:
 
 def _advice(dsn: str) -> str:
     """What helps when a project's own host cannot be reached: mostly it has an IPv6 address only."""
-    host = _parameters(dsn).get("host", "")
+    host = parameters_of(dsn).get("host", "")
     if not (host.startswith("db.") and host.endswith(".supabase.co")):
         return ""
     return (
         ". A project's own database host has an IPv6 address only, which many networks (GitHub's runners too) cannot "
-        "reach: copy the session pooler's connection string (Supabase → Connect → Session pooler) and give it as --dsn"
+        "reach: give the session pooler's connection string (Supabase → Connect → Session pooler) instead"
     )
 
 

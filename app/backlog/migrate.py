@@ -93,6 +93,15 @@ class MigrationChanged(DatabaseRefused):
     """The text of an applied migration is not the one that this database has seen."""
 
 
+class ScriptFailed(SqlRefused):
+    """A migration met an SQL error, whose ``sentence`` is the server's own; those before it are applied."""
+
+    def __init__(self, migration: str, problem: SqlRefused) -> None:
+        super().__init__(f"Migration {migration} failed: {problem}", sqlstate=problem.sqlstate)
+        self.migration = migration
+        self.sentence = str(problem)
+
+
 class Rls(StrEnum):
     """Who may use the tables (contracts §1, Row level security); `access.sql` says what each profile does."""
 
@@ -179,7 +188,7 @@ def _apply_one(there: SqlServer, migration: Migration, rls: Rls | None) -> bool:
     except SqlRefused as problem:
         if problem.sqlstate == _APPLIED_BY_ANOTHER:
             return False
-        raise SqlRefused(f"Migration {migration.name} failed: {problem}", sqlstate=problem.sqlstate) from None
+        raise ScriptFailed(migration.name, problem) from None
     return True
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import HTTPException
 
-from app.errors import MasonError, Unreachable
+from app.errors import MasonError, Told, Unreachable
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -96,7 +96,8 @@ def answer_to(problem: Exception) -> tuple[int, Headers, bytes]:
         headers += [(name, value) for name, value in problem.get_headers() if name.lower() in ("allow", "location")]
     else:
         status = problem.http_status if isinstance(problem, MasonError) else 500
-        sentence = str(problem) if status < 500 else _AWAY if status == 503 else _BROKEN
+        shown = status < 500 or isinstance(problem, Told)
+        sentence = str(problem) if shown else _AWAY if status == 503 else _BROKEN
     if status == 503:
         asked = problem.retry_after if isinstance(problem, Unreachable) else None
         headers.append(("Retry-After", str(max(1, round(asked or RETRY_AFTER)))))
@@ -110,13 +111,13 @@ def answer_to(problem: Exception) -> tuple[int, Headers, bytes]:
             "%s: %s",
             type(problem).__name__,
             problem,
-            exc_info=None if status == 503 else problem,
+            exc_info=None if status == 503 or isinstance(problem, Told) else problem,
         )
     return status, headers, json.dumps({"error": sentence, **_details(problem), "statusCode": status}).encode()
 
 
 def _details(problem: Exception) -> dict[str, object]:
-    if not isinstance(problem, Invalid):
+    if not isinstance(problem, Invalid | Told) or not problem.details:
         return {}
     return {"details": [{"path": list(path), "message": message} for path, message in problem.details]}
 
