@@ -223,13 +223,13 @@ create or replace function mason_run_lines(args jsonb) returns jsonb
 language plpgsql stable security invoker set search_path from current
 as $$
 declare
-  start timestamptz := 'infinity';
-  run uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  start_before timestamptz := 'infinity';
+  id_before uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   lines jsonb;
 begin
   if args ->> 'before' is not null then
     select coalesce(r.started_at, '-infinity'), r.id
-    into start, run
+    into start_before, id_before
     from mason_remote_execution_runs r
     where r.id = (args ->> 'before')::uuid;
     if not found then
@@ -243,7 +243,7 @@ begin
     select r.id, coalesce(r.started_at, '-infinity') as start
     from mason_remote_execution_runs r
     join mason_pm_execution_runs p on p.id = r.id
-    where (coalesce(r.started_at, '-infinity'), r.id) < (mason_run_lines.start, mason_run_lines.run)
+    where (coalesce(r.started_at, '-infinity'), r.id) < (start_before, id_before)
     order by coalesce(r.started_at, '-infinity') desc, r.id desc
     limit (args ->> 'limit')::integer
   ) newest;
@@ -378,7 +378,7 @@ begin
   end if;
 
   if newest then
-    select coalesce(jsonb_agg(to_jsonb(found) - 'place' order by found.place desc), '[]')
+    select coalesce(jsonb_agg(to_jsonb(shown) - 'place' order by shown.place desc), '[]')
     into page
     from (
       select l.id, l.log_level, l.created_at, l.metadata ->> 'item_id' as item_id,
@@ -388,9 +388,9 @@ begin
       where l.execution_run_id = wanted and (about is null or l.metadata ->> 'item_id' = about)
       order by place
       limit most
-    ) found;
+    ) shown;
   else
-    select coalesce(jsonb_agg(to_jsonb(found) - 'place' order by found.place), '[]')
+    select coalesce(jsonb_agg(to_jsonb(shown) - 'place' order by shown.place), '[]')
     into page
     from (
       select l.id, l.log_level, l.created_at, l.metadata ->> 'item_id' as item_id,
@@ -402,7 +402,7 @@ begin
         and (about is null or l.metadata ->> 'item_id' = about)
       order by place
       limit most + 1
-    ) found;
+    ) shown;
   end if;
 
   if jsonb_array_length(page) > most then
