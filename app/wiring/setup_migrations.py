@@ -50,13 +50,13 @@ class Migrations:
         if not self._places.acquire(blocking=False):
             raise Busy("Other databases are being migrated right now; try again in a minute.")
         try:
-            with _translated():
+            with translated():
                 return within(self.seconds, lambda: self._migrate(target))
         finally:
             self._places.release()
 
     def _migrate(self, target: Target) -> Migrated:
-        with self._opened(target) as there:
+        with self.opened(target) as there:
             applied = tuple(migration.name for migration in migrations.apply(there))
             realtime = verify_realtime(there)
         return Migrated(
@@ -67,7 +67,7 @@ class Migrations:
         )
 
     @contextmanager
-    def _opened(self, target: Target) -> Iterator[SqlServer]:
+    def opened(self, target: Target) -> Iterator[SqlServer]:
         with ExitStack() as stack:
             match target:
                 case ProjectToken(ref=ref, token=token):
@@ -83,7 +83,7 @@ class Migrations:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """What goes wrong with somebody's database, as what whoever asked is told. Nothing of the credentials is in it."""
     try:
         yield
