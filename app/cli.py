@@ -286,6 +286,19 @@ def worker(**options: Any) -> None:  # noqa: ANN401
         run_worker(read_settings(repository=serving.repository), serving, stop)
 
 
+@main.command(hidden=True)
+@click.argument("execution", type=click.UUID)
+@click.option("--repository", type=DIRECTORY, default=".")
+def execute(execution: UUID, repository: Path) -> None:
+    """Carry out one execution of the agent runtime: the worker starts this by itself."""
+    from app.settings import read_settings
+    from app.signals import stop_on_signals
+    from app.wiring.executions import run_execution
+
+    with stop_on_signals() as stop:
+        run_execution(read_settings(repository=repository), repository, execution, stop)
+
+
 @main.command()
 @click.option("--retry", "again", metavar="ID", type=int, help="Have this parked job done again.")
 @click.option("--repository", type=DIRECTORY, default=".", help="Whose embedded database.  [default: this directory]")

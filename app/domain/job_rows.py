@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from uuid import UUID
 
-from app.domain.jobs import AnswerRequest, Job, ReconcileBacklog, ReconcileRun, Sweep
+from app.domain.jobs import AnswerRequest, Job, ReconcileBacklog, ReconcileExecution, ReconcileRun, Sweep
 
 QUEUE = "mason"
 
@@ -14,6 +14,7 @@ TASKS: Mapping[str, type[Job]] = {
     "reconcile_backlog": ReconcileBacklog,
     "reconcile_run": ReconcileRun,
     "answer_request": AnswerRequest,
+    "reconcile_execution": ReconcileExecution,
     "sweep": Sweep,
 }
 """The name of each job; it stands in rows, so it never changes."""
@@ -35,6 +36,8 @@ def to_row(job: Job) -> JobRow:
     match job:
         case ReconcileRun(run_id=run_id):
             name = lock = f"reconcile_run {run_id}"
+        case ReconcileExecution(execution_id=execution_id):
+            name = lock = f"reconcile_execution {execution_id}"
         case AnswerRequest(key=key, repository=repository, number=number):
             name, lock = f"answer_request {key}", f"place {repository}#{number}"
         case _:
@@ -49,6 +52,8 @@ def from_row(task: str, arguments: Mapping[str, object]) -> Job:
         match task:
             case "reconcile_run":
                 return ReconcileRun(run_id=UUID(str(arguments["run_id"])))
+            case "reconcile_execution":
+                return ReconcileExecution(execution_id=UUID(str(arguments["execution_id"])))
             case "answer_request":
                 return AnswerRequest(
                     key=str(arguments["key"]),

@@ -28,8 +28,15 @@ class AnswerRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReconcileExecution:
+    """Look how one execution of the agent runtime is doing."""
+
+    execution_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sweep:
     """Look at everything that is not finished."""
 
 
-Job = ReconcileBacklog | ReconcileRun | AnswerRequest | Sweep
+Job = ReconcileBacklog | ReconcileRun | AnswerRequest | ReconcileExecution | Sweep

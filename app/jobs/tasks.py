@@ -12,7 +12,7 @@ from procrastinate import App, JobContext
 
 from app.bounded import start
 from app.domain.job_rows import QUEUE, TASKS, from_row
-from app.domain.jobs import AnswerRequest, Job, ReconcileBacklog, ReconcileRun, Sweep
+from app.domain.jobs import AnswerRequest, Job, ReconcileBacklog, ReconcileExecution, ReconcileRun, Sweep
 from app.errors import DatabaseUnreachable
 from app.jobs.border import Border, Hung
 from app.ports.job_queue import Trouble
@@ -25,6 +25,7 @@ class Flows:
     reconcile_backlog: Callable[[], float | None]
     reconcile_run: Callable[[UUID], float | None]
     answer_request: Callable[[str], float | None]
+    reconcile_execution: Callable[[UUID], float | None]
     sweep: Callable[[], float | None]
 
     def do(self, job: Job) -> float | None:
@@ -35,6 +36,8 @@ class Flows:
                 return self.reconcile_run(run_id)
             case AnswerRequest(key=key):
                 return self.answer_request(key)
+            case ReconcileExecution(execution_id=execution_id):
+                return self.reconcile_execution(execution_id)
             case Sweep():
                 return self.sweep()
 

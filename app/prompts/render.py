@@ -125,6 +125,11 @@ def request(briefing: Briefing, instructions: str, again: str = "") -> str:
     return _render("request", briefing=briefing, instructions=instructions, again=again)
 
 
+def execute(briefing: Briefing, asked: str, *, gate: bool) -> str:
+    """What a client of the agent runtime asks for, on an item; ``gate``: the checks run afterwards."""
+    return _render("execute", briefing=briefing, asked=asked, prd=briefing.item.prd or "", gate=gate, limit=PRD_SHOWN)
+
+
 def write_prd(item: Item, problem: str = "") -> str:
     """Ask for a PRD with the waves that planning reads. ``problem``: what was wrong with the last one, if one was."""
     return _render("write_prd", item=item, again=problem)

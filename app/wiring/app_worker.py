@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.database.connector import worker_connector
 from app.dispatch.local import LocalProcesses
+from app.flows.agent_runtime import reconcile_execution, sweep_executions
 from app.flows.approval_to_run import reconcile_backlog
 from app.flows.comment_to_command import answer_request
 from app.flows.reconcile_run import reconcile_run
@@ -19,6 +20,7 @@ from app.process import Stop
 from app.settings import Settings
 from app.wiring.app_parts import AppParts, open_app
 from app.wiring.databases import app_dsn
+from app.wiring.executions import Runtime, open_runtime
 
 SWEEP = 60.0
 """Seconds between looks at everything, where webhooks tell of most."""
@@ -39,23 +41,26 @@ def work_for(settings: Settings, repository: Path, stop: Stop) -> None:
     with closing(
         open_app(settings, repository, patience=settings.database_patience, connections=settings.jobs + 4)
     ) as parts:
+        runtime = open_runtime(parts)
         try:
             parts.ports.backlog.require_ready()
             work(
                 parts.queue,
                 lambda: worker_connector(app_dsn(settings)),
-                flows_of(parts),
+                flows_of(parts, runtime),
                 stop,
                 concurrency=settings.jobs,
                 rhythm=Rhythm(sweep=sweep_seconds(settings), grace=GRACE),
                 redact=parts.redactor.text,
             )
         finally:
+            runtime.processes.terminate_all()
             if isinstance(parts.place.dispatcher, LocalProcesses):
                 parts.place.dispatcher.stop_all(_STOP_RUNS)
+            runtime.processes.stop_all(_STOP_RUNS / 5)
 
 
-def flows_of(parts: AppParts) -> Flows:
+def flows_of(parts: AppParts, runtime: Runtime) -> Flows:
     """What each job calls."""
     ports = parts.ports
 
@@ -67,9 +72,18 @@ def flows_of(parts: AppParts) -> Flows:
         with bound(request=key):
             answer_request(ports, key)
 
+    def about_execution(execution_id: UUID) -> float | None:
+        with bound(execution=str(execution_id)):
+            return reconcile_execution(runtime.ports, execution_id)
+
+    def look_at_everything() -> None:
+        sweep_executions(runtime.ports, ports.jobs)
+        sweep(ports)
+
     return Flows(
         reconcile_backlog=lambda: reconcile_backlog(ports),
         reconcile_run=about_run,
         answer_request=about_request,
-        sweep=lambda: sweep(ports),
+        reconcile_execution=about_execution,
+        sweep=look_at_everything,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +42,8 @@ class GitWorkspace:
     ``run_dir`` is this run's own and should lie outside of every checkout, or tools find the user's packages on their
     way up. ``artifacts_dir`` takes the patches of kept work. ``environ`` says where programs are (``PATH``). With a
     ``remote``, branches are those that it has at the moment, and go there; the repository only lends its objects. With
-    ``users``, each tree belongs to one of theirs while it lives, and commands in it run as that user.
+    ``users``, each tree belongs to one of theirs while it lives, and commands in it run as that user. ``keeps`` is the
+    name of a tree that stays when it is left, and ``run_dir`` with it.
 
     Raises BadRepository when there is no repository.
     """
@@ -56,6 +58,7 @@ class GitWorkspace:
         remote: Remote | None = None,
         users: UserPool | None = None,
         identity: Identity = MASON,
+        keeps: str | None = None,
     ) -> None:
         path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
         self._remote = remote
@@ -64,6 +67,7 @@ class GitWorkspace:
         self._run_dir = run_dir.absolute()
         self._artifacts = artifacts_dir.absolute()
         self._identity = identity
+        self._keeps = keeps
         self._base: Base | None = None
         self._git = Git(git_dir=self._run_dir / "git", path=path)
         self._committer = Committer(git=self._git, identity=identity)
@@ -222,9 +226,14 @@ class GitWorkspace:
         return self._git.run("cat-file", "blob", object_id).stdout
 
     def close(self) -> None:
-        """Remove everything of this run; once or again."""
+        """Remove everything of this run, or let nobody but us into what is kept; once or again."""
         self._removals.shutdown()
-        remove(self._run_dir, self._git.path)
+        if self._keeps is None:
+            remove(self._run_dir, self._git.path)
+            return
+        self._run_dir.chmod(0o700)
+        for name in ("indexes", "trash"):
+            remove(self._run_dir / name, self._git.path)
 
     @contextmanager
     def _checked_out(self, name: str, commit: str, *, content: str, branch: str) -> Iterator[GitTree]:
@@ -242,7 +251,10 @@ class GitWorkspace:
                 yield tree
             finally:
                 index.unlink(missing_ok=True)
-                self._discard(path)
+                if name == self._keeps:
+                    _take_back(path)
+                else:
+                    self._discard(path)
 
     def _admit(self, pool: UserPool) -> None:
         """Let the users of trees get to these, and read the objects that the ``.git`` in them borrows."""
@@ -278,6 +290,13 @@ class GitWorkspace:
             return self._tags
         base = {f"{place}/{self._base.branch}": self._base.commit for place in ("refs/heads", "refs/remotes/origin")}
         return {**base, **self._tags}
+
+
+def _take_back(path: Path) -> None:
+    """A tree that stays is ours from now on: its user gets another tree. Its commands are dead, so nothing races."""
+    if path.is_dir() and not path.is_symlink():
+        path.chmod(0o700)
+        os.chown(path, os.geteuid(), os.getegid())
 
 
 def _file_name(item_slug: str) -> str:

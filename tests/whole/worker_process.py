@@ -54,6 +54,7 @@ def main(dsn: str, concurrency: int) -> None:
         reconcile_backlog=lambda: None,
         reconcile_run=reconcile_run,
         answer_request=lambda _: None,
+        reconcile_execution=lambda _: None,
         sweep=lambda: None,
     )
     with stop_on_signals() as stop:

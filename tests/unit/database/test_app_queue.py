@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from app.database.queue import PostgresQueue
 from app.domain.job_rows import from_row, to_row
-from app.domain.jobs import AnswerRequest, Job, ReconcileBacklog, ReconcileRun, Sweep
+from app.domain.jobs import AnswerRequest, Job, ReconcileBacklog, ReconcileExecution, ReconcileRun, Sweep
 from app.ports.job_queue import Trouble
 from tests.contracts import test_app_database as contract
 from tests.contracts.test_app_database import asked
@@ -25,6 +25,7 @@ JOBS: tuple[Job, ...] = (
     ReconcileBacklog(),
     RUN,
     AnswerRequest(key="comment 1 abc", repository="octo/repo", number=7),
+    ReconcileExecution(execution_id=UUID("5d0f9a3e-1b1c-4c52-8a3c-2f6d3d1f7a10")),
     Sweep(),
 )
 

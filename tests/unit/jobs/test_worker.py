@@ -35,7 +35,8 @@ def nothing(*_: object) -> None:
 
 
 def flows(**given: Callable[..., float | None]) -> Flows:
-    plain: dict[str, Any] = dict.fromkeys(("reconcile_backlog", "reconcile_run", "answer_request", "sweep"), nothing)
+    names = ("reconcile_backlog", "reconcile_run", "answer_request", "reconcile_execution", "sweep")
+    plain: dict[str, Any] = dict.fromkeys(names, nothing)
     return Flows(**{**plain, **given})
 
 
