@@ -28,7 +28,8 @@ DISPATCH_COLUMNS = (
         "smoke_test",
         "e2e",
     ),
-    *("request", "state", "tries", "workflow_run", "url", "cancelled_by", "outcome", "reason", "cost_usd"),
+    *("request", "same", "project", "branch_name"),
+    *("state", "tries", "workflow_run", "url", "cancelled_by", "outcome", "reason", "cost_usd"),
     *("created_at", "tried_at", "dispatched_at", "ended_at"),
 )
 

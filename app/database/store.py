@@ -37,10 +37,19 @@ _REQUEST = ", ".join(REQUEST_COLUMNS)
 _RECORD = f"""
 with stored as (
   insert into dispatches ({_DISPATCH}) values ({", ".join(f"%({name})s" for name in DISPATCH_COLUMNS)})
-  on conflict (id) do nothing returning id
+  on conflict do nothing returning id
 )
 select {PUT} from stored
 """
+
+_LIKE = f"""
+select {_DISPATCH} from dispatches
+where id = %(id)s or (same = %(same)s and same <> '' and state <> 'ended')
+order by id = %(id)s desc limit 1
+"""
+
+_RACES = 5
+"""Times that an equal dispatch may end while it is recorded again."""
 
 _SAVE = f"""
 with fence as ({STANDS}), written as (
@@ -78,13 +87,18 @@ class PostgresApp:
     def require(self, fence: Fence) -> None:
         self._leases.require(fence)
 
-    def record(self, dispatch: Dispatch) -> Dispatch:
-        """One statement stores both, so there is never one without the other; the id makes it idempotent."""
-        self._rows(_RECORD, {**dispatch_row(dispatch), **put_parameters(ReconcileRun(run_id=dispatch.id))})
-        stored = self.dispatch(dispatch.id)
-        if stored is None:
-            raise MasonError(f"The dispatch {dispatch.id} is gone from the app database.")
-        return stored
+    def record(self, dispatch: Dispatch, *, after: float = 0.0) -> Dispatch:
+        """One statement stores both, so there is never one without the other; unique indexes make it idempotent."""
+        job = put_parameters(ReconcileRun(run_id=dispatch.id), after=after)
+        for _ in range(_RACES):
+            self._rows(_RECORD, {**dispatch_row(dispatch), **job})
+            if (stored := self.like(dispatch.id, dispatch.same)) is not None:
+                return stored
+        raise MasonError(f"The dispatch {dispatch.id} is gone from the app database.")
+
+    def like(self, run_id: UUID, same: str) -> Dispatch | None:
+        rows = self._rows(_LIKE, {"id": run_id, "same": storable(same)})
+        return read_dispatch(rows[0]) if rows else None
 
     def dispatch(self, run_id: UUID) -> Dispatch | None:
         rows = self._rows(f"select {_DISPATCH} from dispatches where id = %(id)s", {"id": run_id})

@@ -19,6 +19,14 @@ QUEUE_LIMIT = timedelta(hours=6)
 """A workflow run that no runner has taken for this long is given up."""
 
 
+_KEY = "the API key "
+
+
+def by_key(name: str) -> str:
+    """What ``cancelled_by`` says of an API key; no login has blanks."""
+    return _KEY + name
+
+
 class Work(StrEnum):
     """What a dispatched runner does; the ``command`` input of the workflow."""
 
@@ -62,9 +70,12 @@ class Dispatch:
     ``approvals`` the times of their approvals as the backlog had them then; ``base`` is pinned once it is prepared.
     ``request`` is the key of the request that asked for it, empty when an approval did; ``number`` is the issue or pull
     request it is told about (0: none), for ``fix`` and ``validate`` also the one it works on. ``tries`` counts calls
-    that hand it over; ``cancelled_by`` is the login of who asked to stop it. ``outcome`` is how it ended (`success`,
-    `failed`, `cancelled`, `nothing`); ``reason`` is one sentence about it, ``cost_usd`` what its agents have cost, as
-    far as the backlog knows.
+    that hand it over; ``cancelled_by`` is the login of who asked to stop it, or an API key as `by_key` spells it.
+    ``outcome`` is how it ended (`success`, `failed`, `cancelled`, `nothing`); ``reason`` is one sentence about it,
+    ``cost_usd`` what its agents have cost, as far as the backlog knows.
+
+    Of a start by the REST API: ``same`` is what no second unfinished dispatch may have, ``project`` the URL of the
+    Supabase project whose credentials came with the request ("": the configured backlog), ``branch_name`` the run's.
     """
 
     id: UUID
@@ -78,6 +89,9 @@ class Dispatch:
     smoke_test: bool = False
     e2e: bool = False
     request: str = ""
+    same: str = ""
+    project: str = ""
+    branch_name: str = ""
     state: DispatchState = DispatchState.PREPARING
     tries: int = 0
     workflow_run: str = ""
@@ -90,6 +104,11 @@ class Dispatch:
     tried_at: datetime | None = None
     dispatched_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def canceller(self) -> str:
+        """Who asked to stop it, as people are told."""
+        return self.cancelled_by if self.cancelled_by.startswith(_KEY) else f"@{self.cancelled_by}"
 
     def is_for(self, item: UUID, approved_at: datetime | None) -> bool:
         """Whether an item that was approved then is in it by this very approval, and not by an earlier one. Told by

@@ -92,7 +92,7 @@ def prepare(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> Dispatch:
         claimed = claim_items(ports, fence, dispatch)
         if not claimed:
             return end(ports, fence, dispatch, "nothing", "Somebody else has its items, or they are not approved now")
-        show_waiting(repository, dispatch, claimed)
+        show_waiting(repository, dispatch, claimed, ports.page_of(dispatch))
     return hand_over(ports, fence, dispatch)
 
 
@@ -113,14 +113,14 @@ def claim_items(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> list[Item]
     return [*claimed, *(one.item for one in taken)]
 
 
-def show_waiting(repository: Repository, dispatch: Dispatch, items: list[Item]) -> None:
+def show_waiting(repository: Repository, dispatch: Dispatch, items: list[Item], page: str) -> None:
     """Check runs on the base commit. They show something and decide nothing: a forge that fails is a warning."""
     checks, base = repository.check_runs, dispatch.base
     if checks is None or base is None or dispatch.tries:
         return
     try:
         for item in items[:QUEUED_CHECKS]:
-            checks.start(queued_check(item, base.commit, dispatch.id))
+            checks.start(queued_check(item, base.commit, dispatch.id, page=page))
     except MasonError as problem:
         log.warning("Waiting items of run %s are not shown: %s", dispatch.id, problem)
 
@@ -222,7 +222,7 @@ def said(conclusion: str) -> str:
 
 def put_off(ports: AppPorts, dispatch: Dispatch) -> None:
     """A person's cancel (contracts §1, Going back), also of items that a stopped runner has just given back."""
-    reason = f"Cancelled by @{dispatch.cancelled_by}" if dispatch.cancelled_by else "Cancelled in GitHub Actions"
+    reason = f"Cancelled by {dispatch.canceller}" if dispatch.cancelled_by else "Cancelled in GitHub Actions"
     for claim in claims_of(ports, dispatch):
         ports.backlog.settle(claim, Outcome(verdict=Verdict.DEFERRED, reason=reason))
     for item in ports.backlog.items(dispatch.items):
@@ -319,7 +319,7 @@ def show_progress(ports: AppPorts, dispatch: Dispatch, workflow: WorkflowRun | N
     """
     if not dispatch.number:
         return
-    ended = dispatch.state is DispatchState.ENDED
+    ended, page = dispatch.state is DispatchState.ENDED, ports.page_of(dispatch)
     items = [
         ItemLine(
             title=item.title,
@@ -331,7 +331,7 @@ def show_progress(ports: AppPorts, dispatch: Dispatch, workflow: WorkflowRun | N
     ]
     try:
         repository = ports.repositories.named(dispatch.repository)
-        repository.say(dispatch.number, PROGRESS, progress(dispatch, workflow, items), dispensable=not ended)
+        repository.say(dispatch.number, PROGRESS, progress(dispatch, workflow, items, page=page), dispensable=not ended)
     except MasonError as problem:
         if ended and isinstance(problem, Unreachable):
             raise
@@ -342,7 +342,9 @@ def run_of(dispatch: Dispatch) -> Run:
     """The run as its rows have it. Every run of the web app is planned: its items are taken over by its runners."""
     if dispatch.base is None:
         raise UsageError(f"Run {dispatch.id} has no base commit yet")
-    return Run(id=dispatch.id, base=dispatch.base, item_ids=dispatch.items, planned=True)
+    return Run(
+        id=dispatch.id, base=dispatch.base, item_ids=dispatch.items, planned=True, branch_name=dispatch.branch_name
+    )
 
 
 def claims_of(ports: AppPorts, dispatch: Dispatch) -> list[Claim]:

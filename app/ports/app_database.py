@@ -57,10 +57,13 @@ class AppDatabase(Protocol):
     def require(self, fence: Fence) -> None:
         """Raise FenceFell unless the fence still stands: before an effect that the database cannot hold back."""
 
-    def record(self, dispatch: Dispatch) -> Dispatch:
-        """Store a dispatch and a job that reconciles it, in one transaction. The same id twice is one: the stored one
-        comes back.
+    def record(self, dispatch: Dispatch, *, after: float = 0.0) -> Dispatch:
+        """Store a dispatch and a job that reconciles it, so many seconds later, in one transaction. The same id twice
+        is one, and so are two unfinished ones of the same ``same``, unless that is "": the stored one comes back.
         """
+
+    def like(self, run_id: UUID, same: str) -> Dispatch | None:
+        """The dispatch with this id, else the unfinished one with this ``same``."""
 
     def dispatch(self, run_id: UUID) -> Dispatch | None: ...
 

@@ -19,6 +19,7 @@ from app.database.store import PostgresApp, app_database
 from app.domain.check_runs import Subject
 from app.domain.commands import Person, Request
 from app.domain.dispatches import Dispatch, DispatchState, Work
+from app.domain.jobs import ReconcileRun
 from app.domain.runs import Base
 from app.errors import Busy, FenceFell, MasonError
 from app.ports.app_database import AppDatabase
@@ -83,6 +84,9 @@ def test_record__every_field_comes_back(store: AppDatabase) -> None:
         smoke_test=True,
         e2e=True,
         request="comment 1 abc",
+        same="5a3e",
+        project="https://a.supabase.co",
+        branch_name="mason/batch",
         state=DispatchState.DISPATCHED,
         tries=2,
         workflow_run="123",
@@ -115,6 +119,37 @@ def test_record__many_at_once_store_one(store: AppDatabase, queue: PostgresQueue
         stored = list(pool.map(lambda number: store.record(replace(one, number=number)), range(16)))
     assert len(set(stored)) == 1
     assert queue.queue_state().waiting == 1
+
+
+def test_record__of_the_same_thing_one_is_unfinished(store: AppDatabase, queue: PostgresQueue) -> None:
+    first, again, other = dispatch(same="items"), dispatch(same="items"), dispatch(same="other")
+    assert store.record(first) == first
+    assert store.record(again) == first
+    assert store.record(other) == other
+    assert queue.queue_state().waiting == 2
+    assert store.like(uuid4(), "items") == first
+    assert store.like(other.id, "items") == other
+    with store.locked("run") as fence:
+        store.save(fence, replace(first, state=DispatchState.ENDED))
+    assert store.like(uuid4(), "items") is None
+    assert store.record(again) == again
+    assert store.like(uuid4(), "") is None
+
+
+def test_record__of_the_same_thing_many_at_once_store_one(store: AppDatabase, queue: PostgresQueue) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        stored = list(pool.map(lambda _: store.record(dispatch(same="items")), range(16)))
+    assert len({one.id for one in stored}) == 1
+    assert queue.queue_state().waiting == 1
+
+
+def test_record__the_job_may_wait(store: AppDatabase, queue: PostgresQueue, app_dsn: str) -> None:
+    one = store.record(dispatch(), after=60.0)
+    with psycopg.connect(app_dsn) as there:
+        wait = "select extract(epoch from scheduled_at - now())::float8 from mason_app.procrastinate_jobs"
+        assert 50 < there.execute(wait).fetchall()[0][0] <= 60
+        queue.defer(ReconcileRun(run_id=one.id))
+        assert there.execute(wait.replace("now()", "clock_timestamp()")).fetchall()[0][0] <= 0
 
 
 def test_dispatch__an_unknown_one_is_none(store: AppDatabase) -> None:
