@@ -269,7 +269,7 @@ def web(**options: Any) -> None:  # noqa: ANN401
     from app.settings import read_settings
 
     serving = Serving(**options)
-    run_web(read_settings(repository=serving.repository), serving)
+    run_web(read_settings(repository=serving.repository), serving, click.echo)
 
 
 @main.command()
@@ -399,8 +399,15 @@ def doctor(production: bool, dsn: str | None, repository: Path, as_json: bool) -
     """Check everything a run needs, and say how to mend what fails. Exit code 0, or 1 when something failed."""
     from app.doctor import report
     from app.flows.doctor import healthy
+    from app.settings import state_dir
+    from app.wiring.stored_settings import with_stored
 
-    findings = report.check_up(repository, dsn=dsn, production=production)
+    findings = report.check_up(
+        repository,
+        dsn=dsn,
+        production=production,
+        complete=lambda given: with_stored(given, state_dir(given, repository)),
+    )
     well = healthy(findings)
     if as_json:
         click.echo(report.as_json(findings, healthy=well))

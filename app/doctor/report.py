@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +19,7 @@ from app.doctor.agent import probe_agent
 from app.doctor.forge import probe_github
 from app.doctor.store import probe_binaries, probe_store, skipped
 from app.domain.supabase_keys import read_key
-from app.errors import UsageError
+from app.errors import DatabaseUnreachable, UsageError
 from app.flows.doctor import Finding, Probe, Status, examine, judge_key
 from app.log import Redactor
 from app.settings import Settings, environment, read_settings, state_dir, supabase_origins
@@ -27,19 +27,31 @@ from app.settings import Settings, environment, read_settings, state_dir, supaba
 SECONDS = 20.0
 """For all probes together: they run side by side."""
 
+_STORED = "Supabase: URL and key were stored by the setup"
+
 _MARKS = {Status.OK: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.SKIPPED: "–"}
 _COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red", Status.SKIPPED: "dim"}
 
 
-def check_up(repository: Path, *, dsn: str | None, production: bool) -> list[Finding]:
-    """Everything that is checked, in the table's order; no secret is in it."""
+def check_up(
+    repository: Path,
+    *,
+    dsn: str | None,
+    production: bool,
+    complete: Callable[[Settings], Settings] = lambda settings: settings,
+) -> list[Finding]:
+    """Everything that is checked, in the table's order; no secret is in it. ``complete`` puts in what was stored."""
     environ = environment()
     try:
-        settings = read_settings(dsn=dsn, repository=repository)
+        given = read_settings(dsn=dsn, repository=repository)
+        settings = complete(given)
+        stored = settings.supabase_url != given.supabase_url
         configuration = Finding(
-            check="configuration", status=Status.OK, detail=_source(settings, repository, environ, option=bool(dsn))
+            check="configuration",
+            status=Status.OK,
+            detail=_STORED if stored else _source(settings, repository, environ, option=bool(dsn)),
         )
-    except UsageError as problem:
+    except (UsageError, DatabaseUnreachable) as problem:
         settings = (
             Settings.model_construct()
         )  # the defaults: what does not depend on the configuration is still checked

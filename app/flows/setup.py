@@ -90,21 +90,26 @@ class Registration:
 def standing(ports: SetupPorts) -> Standing:
     """How far it is, whoever asks. Raises what the sealed secrets raise."""
     return Standing(
-        record=read(SetupRecord, ports.sealed.get(RECORD)) or SetupRecord(),
+        record=record_of(ports.sealed),
         app=read(StoredApp, ports.sealed.get(APP)),
         backlog=read(StoredBacklog, ports.sealed.get(BACKLOG)),
     )
 
 
-def is_open(ports: SetupPorts, record: SetupRecord) -> bool:
+def record_of(sealed: Sealed) -> SetupRecord:
+    """Of a setup that nobody has begun, the first one."""
+    return read(SetupRecord, sealed.get(RECORD)) or SetupRecord()
+
+
+def is_open(given: Given, record: SetupRecord) -> bool:
     """A Mason whose GitHub the environment names needs no setup, unless somebody has opened it (again)."""
-    return not record.finished and (record.number > 1 or not ports.given.github)
+    return not record.finished and (record.number > 1 or not given.github)
 
 
 def admitted(ports: SetupPorts, token: str) -> bool:
     """Whether this is the token of the setup that is open."""
     record = standing(ports).record
-    return is_open(ports, record) and hmac.compare_digest(ports.token(record.number).encode(), token.encode())
+    return is_open(ports.given, record) and hmac.compare_digest(ports.token(record.number).encode(), token.encode())
 
 
 def ask_for_app(ports: SetupPorts, asked: AskedApp, came_from: str) -> Registration:
@@ -245,16 +250,12 @@ def _address(ports: SetupPorts, record: SetupRecord) -> str:
     """Where the world reaches Mason; "" while nobody has said."""
     app = read(StoredApp, ports.sealed.get(APP))
     found = ports.given.app_url or (app.app_url if app else "") or record.app_url
-    if not found:
-        raise SetupMistake(
-            "Make the GitHub App first (or set MASON_APP_URL): the database has to know Mason's address."
-        )
     return found.rstrip("/")
 
 
 def _open_record(ports: SetupPorts) -> SetupRecord:
     record = standing(ports).record
-    if not is_open(ports, record):
+    if not is_open(ports.given, record):
         raise SetupClosed
     return record
 

@@ -40,7 +40,8 @@ class BacklogSetup(Protocol):
         """
 
     def prepare(self, backlog: NewBacklog, webhook_url: str, secret: str) -> Prepared:
-        """Bring the tables up to date, and have approvals announced, signed with the secret. Any number of times.
+        """Bring the tables up to date, and have approvals announced at the URL, signed with the secret; with "", only
+        the tables. Any number of times.
 
         Raises UsageError (DatabaseRefused), DatabaseUnreachable.
         """

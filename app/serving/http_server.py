@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,16 @@ class HttpServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
 
     def chdir(self) -> None:
         """Stay where we are: gunicorn would put the directory, a checkout, in front of Python's path."""
+
+    def run(self) -> None:
+        """Serve until a signal ends it."""
+        ours = os.getpid()
+        try:
+            super().run()
+        except SystemExit as end:
+            if os.getpid() != ours:  # one of gunicorn's workers: nothing that its parent has opened is its to close
+                os._exit(end.code if isinstance(end.code, int) else 1)
+            raise
 
     def load(self) -> Wsgi:
         """The WSGI application of one worker."""

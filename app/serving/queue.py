@@ -9,12 +9,12 @@ from app.log import printable
 from app.ports.job_queue import ParkedJob, QueueView
 from app.settings import Settings, state_dir
 from app.wiring import web_app
-from app.wiring.databases import served_databases
+from app.wiring.databases import app_database_of
 
 
 def show_jobs(settings: Settings, repository: Path, again: int | None) -> str:
     """The queue as text; with ``again``, a parked job goes back to work first. Raises UsageError when there is none."""
-    with served_databases(settings, state_dir(settings, repository)) as served, web_app.queue_view(served) as queue:
+    with app_database_of(settings, state_dir(settings, repository)) as named, web_app.queue_view(named) as queue:
         if again is not None and not queue.retry_parked(again):
             raise UsageError(f"There is no parked job {again}")
         return as_text(queue)

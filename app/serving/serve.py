@@ -7,23 +7,26 @@ import fcntl
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app import users
-from app.errors import UsageError
+from app.errors import DatabaseUnreachable, UsageError
 from app.log import printable
 from app.process import Stop
-from app.serving.http_server import Address, HttpServer
+from app.serving.http_server import Address, HttpServer, Wsgi
 from app.serving.supervisor import Part, supervise
 from app.settings import Settings, environment, secret_list, state_dir
-from app.wiring import app_place, app_worker, web_app
-from app.wiring.databases import keep_out_of_git, served_databases
+from app.wiring import app_place, app_worker, setting_up, web_app
+from app.wiring.databases import keep_out_of_git
+from app.wiring.stored_settings import served_databases
 
 log = logging.getLogger("mason")
 
@@ -41,19 +44,19 @@ def serve(settings: Settings, serving: Serving, stop: Stop, say: Callable[[str],
     """Databases, web and worker, until the stop. Raises UsageError before anything starts."""
     hide_keys(settings)
     require_secrets(settings)
-    app_place.require_checkout(settings, serving.repository)
     require_free(serving)
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
     embedded = not settings.database_url or not (settings.dsn or settings.supabase_url)
     alone = only_one(state / "serving.lock", serving) if embedded else contextlib.nullcontext()
     with alone, served_databases(settings, state) as served:
-        web_app.prepare_app(served, serving.repository)
-        say(announcement(settings, served, serving))
+        current = served.settings()
+        if not setting_up.goes_on(served):
+            app_place.require_checkout(current, serving.repository)
+        say(announcement(settings, current, serving))
         stop.heeded = True
-        parts = [
-            Part(name=name, command=mason(name, serving), env=child_environment(served)) for name in ("web", "worker")
-        ]
+        # What they find running here they use, and what a setup stores later they see for themselves.
+        parts = [Part(name=name, command=mason(name, serving), env=environment()) for name in ("web", "worker")]
         supervise(parts, stop, cwd=serving.repository)
 
 
@@ -63,27 +66,48 @@ def mason(name: str, serving: Serving) -> list[str]:
     return [sys.executable, "-P", "-m", "app", name, "--repository", str(serving.repository), *where]
 
 
-def child_environment(served: Settings) -> Mapping[str, str]:
-    """Our environment, with the databases that we have opened."""
-    named = {"MASON_DSN": served.dsn, "MASON_DATABASE_URL": served.database_url}
-    sweep = {"MASON_SWEEP": str(served.sweep)} if served.sweep else {}
-    return environment() | sweep | {name: secret.get_secret_value() for name, secret in named.items() if secret}
+def local_url(serving: Serving) -> str:
+    """The address of the web app on this machine."""
+    host = f"[{serving.host}]" if ":" in serving.host else serving.host
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{serving.port}"  # noqa: S104 - of all, one
 
 
-def web(settings: Settings, serving: Serving) -> None:
-    """gunicorn, as this process, until a signal ends it."""
+def web(settings: Settings, serving: Serving, say: Callable[[str], None]) -> None:
+    """gunicorn, as this process, until a signal ends it. While Mason can be set up, the link that does it is said."""
     hide_keys(settings)
     require_secrets(settings)
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
     metrics = Path(tempfile.mkdtemp(prefix="mason-metrics-"))
     try:
-        with served_databases(settings, state) as served:
-            web_app.prepare_app(served, serving.repository)
+        with served_databases(settings, state) as served, contextlib.ExitStack() as stack:
+            known = served.settings()
+
+            def application() -> Wsgi:
+                """In each of gunicorn's workers, which ends gracefully once something else is stored: the next has it.
+                While the database is away, what was stored at our own start counts.
+                """
+                try:
+                    current = served.settings()
+                except DatabaseUnreachable:
+                    current = known
+                stack.enter_context(served.noticing(current, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+                return web_app.web_application(
+                    current,
+                    serving.repository,
+                    metrics,
+                    setup=lambda parts: setting_up.setup_pages(served.given, parts),
+                )
+
+            def ready() -> None:
+                log.info("Listening on %s port %s", serving.host, serving.port)
+                if path := setting_up.link(served):
+                    say(f"Set Mason up: {(known.app_url or local_url(serving)).rstrip('/')}{path}")
+
             server = HttpServer(
                 Address(host=serving.host, port=serving.port, workers=settings.workers, threads=settings.threads),
-                lambda: web_app.web_application(served, serving.repository, metrics),
-                when_ready=lambda: log.info("Listening on %s port %s", serving.host, serving.port),
+                application,
+                when_ready=ready,
                 at_exit=lambda pid: web_app.forget_metrics_of(metrics, pid),
             )
             server.run()
@@ -92,14 +116,19 @@ def web(settings: Settings, serving: Serving) -> None:
 
 
 def worker(settings: Settings, serving: Serving, stop: Stop) -> None:
-    """A worker, as this process, until the stop."""
+    """A worker, as this process, until the stop; from the beginning whenever a setup has stored something else."""
     hide_keys(settings)
     state = state_dir(settings, serving.repository)
     keep_out_of_git(state)
     with served_databases(settings, state) as served:
-        web_app.prepare_app(served, serving.repository)
         stop.heeded = True
-        app_worker.work_for(served, serving.repository, stop)
+        again = True
+        while again and not stop.is_set():
+            turn = Stop(stop)
+            current = served.settings()
+            with served.noticing(current, partial(turn.set, "The setup has changed")):
+                app_worker.work_for(current, serving.repository, turn)
+            again = turn.is_set()
 
 
 def hide_keys(settings: Settings) -> None:
@@ -156,13 +185,13 @@ def only_one(lock: Path, serving: Serving) -> Iterator[None]:
 
 def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
     """What is served, and what is not, for the person who started it."""
-    url = settings.app_url or f"http://{serving.host}:{serving.port}"
-    own = not (settings.dsn or settings.supabase_url)
-    backlog = "an embedded Postgres" if own else settings.supabase_url or "the Postgres of MASON_DSN"
+    url = served.app_url or local_url(serving)
+    own = not (settings.dsn or served.supabase_url)
+    backlog = "an embedded Postgres" if own else served.supabase_url or "the Postgres of MASON_DSN"
     nowhere = "not configured, so no endpoint: branches stay in this repository"
-    github = "POST /webhooks/github" if settings.github_app_id or settings.github_token else nowhere
-    supabase = "POST /webhooks/supabase" if settings.webhook_secret else "no MASON_WEBHOOK_SECRET, so no endpoint"
-    local = app_place.dispatches_locally(settings)
+    github = "POST /webhooks/github" if app_place.on_github(served) else nowhere
+    supabase = "POST /webhooks/supabase" if served.webhook_secret else "no MASON_WEBHOOK_SECRET, so no endpoint"
+    local = app_place.dispatches_locally(served)
     lines = [
         f"Mason listens on {url}  (/healthz, /readyz, /metrics)",
         f"  Backlog   {backlog}, looked at every {app_worker.sweep_seconds(served):g} s",

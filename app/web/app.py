@@ -29,6 +29,7 @@ from app.web.github_hook import Signed, form_payload, read_delivery
 from app.web.health import Probes, add_health
 from app.web.metrics import WebMetrics
 from app.web.pages.run_page import Pages, add_pages
+from app.web.pages.setup import SetupPages, add_setup
 from app.web.runner_tokens import TokenExchange, add_runner_tokens
 from app.web.signatures import supabase_signed
 
@@ -62,6 +63,7 @@ class WebParts:
     exchange: TokenExchange | None = None
     api: Api | None = None
     pages: Pages | None = None
+    setup: SetupPages | None = None
     version: str = "0"
     debounce: float = 5.0
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -83,6 +85,8 @@ def web_app(parts: WebParts) -> WSGIApplication:
             app.register_api(routes)
     if parts.pages:
         add_pages(app, parts.pages, deadlines)
+    if parts.setup:
+        add_setup(app, parts.setup, deadlines)
     if parts.supabase_secrets:
         _add_supabase(app, parts, deadlines)
     if not parts.github_secrets:

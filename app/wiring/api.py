@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.database import schema
 from app.database.api_keys import PostgresApiKeys, api_keys
-from app.settings import Settings, state_dir
+from app.settings import Settings, migration_hosts, state_dir
+from app.web.api.agent_runtime import agent_runtime_routes
+from app.web.api.setup import setup_routes
 from app.web.app import Api
-from app.wiring.databases import app_dsn, keep_out_of_git, served_databases
+from app.wiring.app_parts import AppParts
+from app.wiring.databases import app_database_of, app_dsn, keep_out_of_git
+from app.wiring.executions import agent_runtime
+from app.wiring.setup_migrations import Migrations
 
 
-def rest_api(settings: Settings) -> Api:
+def rest_api(parts: AppParts) -> Api:
     """The API of one web process. Every group of routes is a line here; what it stands on is a parameter."""
-    return Api(keys=api_keys(app_dsn(settings)), routes=())
+    return Api(
+        keys=api_keys(app_dsn(parts.settings)),
+        routes=(
+            setup_routes(Migrations(allowed=migration_hosts(parts.settings))),
+            agent_runtime_routes(agent_runtime(parts)),
+        ),
+    )
 
 
 @contextmanager
@@ -23,7 +34,7 @@ def key_store(settings: Settings, repository: Path) -> Iterator[PostgresApiKeys]
     """The keys, for an operator: of DATABASE_URL, else of the embedded server, which need not be running."""
     state = state_dir(settings, repository)
     keep_out_of_git(state)
-    with nullcontext(settings) if settings.database_url else served_databases(settings, state) as served:
+    with app_database_of(settings, state) as served:
         schema.prepare(app_dsn(served))
         keys = api_keys(app_dsn(served), pool_size=1)
         try:

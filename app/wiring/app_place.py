@@ -76,8 +76,15 @@ def place_of(settings: Settings, repository: Path, redactor: Redactor) -> Place:
 
 def runner_environment(settings: Settings) -> dict[str, str]:
     """What a local run inherits: not the app's own database and secrets, which are none of its business."""
-    backlog = {"MASON_DSN": settings.dsn.get_secret_value()} if settings.dsn else {}
-    return {name: value for name, value in environment().items() if name not in _OURS} | backlog
+    secrets = {
+        "MASON_DSN": settings.dsn,
+        "MASON_SUPABASE_KEY": settings.supabase_key,
+        "MASON_GITHUB_APP_KEY": settings.github_app_key,
+    }
+    named = {"MASON_SUPABASE_URL": settings.supabase_url, "MASON_GITHUB_APP_ID": settings.github_app_id}
+    named |= {name: secret.get_secret_value() for name, secret in secrets.items() if secret}
+    inherited = {name: value for name, value in environment().items() if name not in _OURS}
+    return inherited | {name: value for name, value in named.items() if value}
 
 
 def github_repositories(settings: Settings, redactor: Redactor) -> GithubRepositories:

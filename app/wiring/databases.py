@@ -67,23 +67,13 @@ def configured_backlog(settings: Settings, *, patience: float, safe: Safe = unch
 
 
 @contextmanager
-def served_databases(settings: Settings, state: Path) -> Iterator[Settings]:
-    """Settings that name both databases of the web app by DSN, while they are there: what nothing else names is on one
-    embedded server, started here, with a database each. A backlog of ours is brought up to date.
-    """
-    with ExitStack() as stack:
-        found: dict[str, object] = {}
-        own_backlog = not (settings.dsn or settings.supabase_url)
-        if own_backlog or not settings.database_url:
-            server = EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin)
-            stack.enter_context(server)
-            if own_backlog:
-                migrations.apply(server.dsn)
-                found["dsn"] = SecretStr(server.dsn)
-                found["sweep"] = settings.sweep or SWEEP_HERE
-            if not settings.database_url:
-                found["database_url"] = SecretStr(database_beside(server.dsn, APP_DATABASE))
-        yield settings.model_copy(update=found)
+def app_database_of(settings: Settings, state: Path) -> Iterator[Settings]:
+    """Settings that name the app database, while it is there: DATABASE_URL, or one on the embedded server."""
+    if settings.database_url:
+        yield settings
+        return
+    with EmbeddedPostgres(state / "postgres", bin_directory=settings.postgres_bin) as server:
+        yield settings.model_copy(update={"database_url": SecretStr(database_beside(server.dsn, APP_DATABASE))})
 
 
 def app_dsn(settings: Settings) -> str:

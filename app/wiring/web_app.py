@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,10 @@ from app.settings import Settings, secret_list, state_dir
 from app.web.app import WebParts, web_app
 from app.web.health import Probes
 from app.web.metrics import Latency, Samples, WebMetrics, forget_process
+from app.web.pages.setup import SetupPages
 from app.web.runner_tokens import OidcVerifier, TokenExchange, jwks_of
 from app.wiring.api import rest_api
-from app.wiring.app_parts import open_app
+from app.wiring.app_parts import AppParts, open_app
 from app.wiring.app_place import Place, require_github
 from app.wiring.databases import app_dsn
 from app.wiring.sealing import prepare_sealed
@@ -55,8 +56,10 @@ def queue_view(settings: Settings) -> Iterator[PostgresQueue]:
         queue.close()
 
 
-def web_application(settings: Settings, repository: Path, metrics: Path) -> WSGIApplication:
-    """The WSGI application of one process, made after the fork."""
+def web_application(
+    settings: Settings, repository: Path, metrics: Path, *, setup: Callable[[AppParts], SetupPages] | None = None
+) -> WSGIApplication:
+    """The WSGI application of one process, made after the fork; with the pages that ``setup`` makes, where it is."""
     parts = open_app(
         settings, repository, patience=min(settings.database_patience, PATIENCE), connections=settings.threads
     )
@@ -74,7 +77,8 @@ def web_application(settings: Settings, repository: Path, metrics: Path) -> WSGI
             github_secrets=tuple(one.encode() for one in secret_list(settings.github_webhook_secret)),
             supabase_secrets=tuple(one.encode() for one in secret_list(settings.webhook_secret)),
             exchange=token_exchange(settings, database, place),
-            api=rest_api(settings),
+            api=rest_api(parts),
+            setup=setup(parts) if setup else None,
             version=versions.current(),
             debounce=0.0,  # the flow itself waits until nobody approves any more
         )

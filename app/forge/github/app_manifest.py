@@ -17,6 +17,7 @@ from app.forge.github.app_tokens import RUNNER, WEB_APP
 from app.forge.github.client import Client, secure_url
 from app.forge.github.limits import Pace
 from app.forge.github.records import Number, _Answer
+from app.forge.github.tokens import Learned
 from app.ports.app_registration import NewApp
 
 TIMEOUT = 10.0
@@ -54,12 +55,17 @@ _INSTALLATIONS: TypeAdapter[list[_Installation]] = TypeAdapter(list[_Installatio
 
 
 class GithubAppRegistration:
-    """``http`` is for the exchange alone, which no App and no token stands behind yet."""
+    """``http`` is for the exchange alone, which no App and no token stands behind yet. ``learned`` is told the new
+    secrets before anybody else.
+    """
 
-    def __init__(self, *, server_url: str, api_url: str, http: httpx.Client, pace: Pace | None = None) -> None:
+    def __init__(
+        self, *, server_url: str, api_url: str, http: httpx.Client, learned: Learned, pace: Pace | None = None
+    ) -> None:
         self._server_url = secure_url(server_url, "GitHub")
         self._api_url = secure_url(api_url, "GitHub's API")
         self._http = http
+        self._learned = learned
         self._pace = pace or Pace(patience=TIMEOUT)
 
     @property
@@ -85,6 +91,8 @@ class GithubAppRegistration:
         except ValidationError as problem:
             where = ".".join(str(part) for part in problem.errors()[0]["loc"]) or "it"
             raise ForgeRefused(f"GitHub gave an App of another shape ({where})") from None
+        self._learned(made.pem)
+        self._learned(made.webhook_secret)
         return NewApp(
             id=made.id,
             slug=made.slug,
