@@ -150,6 +150,7 @@ def openapi_app(deadlines: Deadlines, version: str) -> OpenAPI:
         static_folder=None,
     )
     app.request_class = ApiRequest
+    app.url_map.merge_slashes = False  # another address is another address, and nobody is sent elsewhere
     return app
 
 
