@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -60,6 +61,18 @@ def uuid(value: object) -> UUID | None:
 
 def row(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def document(value: object) -> Mapping[str, Any]:
+    """A JSON object from its text. Numbers too long for Python, and depths too deep, are nothing."""
+    try:
+        return row(json.loads(value, parse_int=_whole)) if isinstance(value, str) else {}
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _whole(digits: str) -> float:
+    return int(digits) if len(digits) < 20 else math.inf
 
 
 def rows(value: object, most: int) -> list[Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from app.domain.results import CheckKind, CheckStatus, Usage, Verdict
 from app.domain.run_views import CheckView, ItemView, IterationView, LogLine, LogPage, RunLine, RunView, TaskView
 from app.domain.runs import RunStatus
 
-ROOM = 1_000_000
+ROOM = 400_000
 """Characters that the items of one view share for their diffs."""
 
 _OUTPUT_SHARE = 8
@@ -87,10 +87,10 @@ class _Item:
         self.holder = lenient.uuid(row.get("run"))
         self.status = lenient.choice(ItemStatus, row.get("status")) or ItemStatus.NEW
         self.live = self.status is ItemStatus.IN_PROGRESS and self.holder == run.id
-        self.result: Row = {} if self.live else lenient.row(row.get("result"))
+        self.result: Row = {} if self.live else lenient.document(row.get("result"))
         verdict = lenient.choice(Verdict, self.result.get("verdict"))
         self.verdict = verdict if verdict in STATUS_OF_VERDICT else None
-        self.evidence: Row = lenient.row(row.get("evidence")) if self.verdict else {}
+        self.evidence: Row = lenient.document(row.get("evidence")) if self.verdict else {}
         self.progress: Row = lenient.row(row.get("progress"))
 
     def view(self, item_id: UUID, tasks: Sequence[Row], iterations: Sequence[Row]) -> ItemView:
@@ -217,7 +217,7 @@ def _task(row: Row) -> TaskView:
 
 
 def _iteration(row: Row) -> IterationView:
-    details = lenient.row(row.get("failure_details"))
+    details = lenient.document(row.get("failure_details"))
     after = lenient.rows(details.get("after"), 100)
     return IterationView(
         number=lenient.number(row.get("iteration_number"), 100),

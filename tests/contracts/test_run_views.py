@@ -354,8 +354,8 @@ def test_run_view__many_items_share_the_room_and_say_what_is_left_out(store: Sql
     for item in items[:2]:
         assert store.settle(claimed(given, run, item).claim, outcome)
     shown = viewed(store, run).items[1]
-    assert shown.diff.endswith("\n… 180,000 more characters of the diff are left out here …\n")
-    assert shown.checks[0].output.startswith("… 5,500 characters left out …\no")
+    assert shown.diff.endswith("\n… 192,000 more characters of the diff are left out here …\n")
+    assert shown.checks[0].output.startswith("… 7,000 characters left out …\no")
     (whole,) = viewed(store, run, items[1]).items
     assert whole.diff == "d" * DIFF_KEPT
     assert whole.checks[0].output == "o" * OUTPUT_KEPT
@@ -368,6 +368,8 @@ HOSTILE: dict[str, str] = {
     "usage": 'update mason_pm_execution_results set result = result || \'{"usage": {"cost_usd": "free"}}\'',
     "a large number": "update mason_pm_execution_results set result = jsonb_set(result, '{usage,turns}',"
     " ('1' || repeat('0', 5000))::jsonb)",
+    "depths": "update mason_pm_execution_results set result = (repeat('[', 3000) || repeat(']', 3000))::jsonb,"
+    " evidence = (repeat('[', 3000) || repeat(']', 3000))::jsonb",
     "evidence": 'update mason_pm_execution_results set evidence = \'{"checks": 5, "findings": {"a": 1}}\'',
     "evidence's checks": "update mason_pm_execution_results set evidence ="
     ' \'{"checks": [{"kind": ["test"], "output": 1, "findings": [null, 1, {}]}]}\'',

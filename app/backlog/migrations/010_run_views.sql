@@ -252,8 +252,10 @@ end
 $$;
 
 -- run_view: A run, its items in its order (or the one that is asked for), and what became of them. The items share the
--- `room` for their diffs, in characters.
-create or replace function mason_run_view(args jsonb) returns jsonb
+-- `room` for their diffs, in characters. Documents come as text, so that one that nobody can read (too deep, or with a
+-- number too long) keeps nobody from the others;
+-- and all of it is json, because there is much and none of it is looked into here.
+create or replace function mason_run_view(args jsonb) returns json
 language sql stable security invoker set search_path from current
 as $$
   with members as materialized (
@@ -268,27 +270,37 @@ as $$
   shares as (
     select (args ->> 'room')::integer / greatest(count(*), 1)::integer as room from members
   )
-  select coalesce(jsonb_agg(jsonb_build_object(
+  select coalesce(json_agg(json_build_object(
     'run', shown.line,
     'seen_at', clock_timestamp(),
     'room', (select room from shares),
     'items', (
-      select coalesce(jsonb_agg(jsonb_build_object(
+      select coalesce(json_agg(json_build_object(
         'id', i.id, 'title', left(i.title, 1000), 'type', left(i.type, 100), 'status', i.status,
         'run', i.execution_run_id, 'attempt', i.execution_attempt,
         'failure_reason', left(i.failure_reason, 4000), 'skip_reason', left(i.skip_reason, 4000),
         'branch', left(i.branch_name, 1000), 'pull_request', left(i.pr_url, 2000), 'updated_at', i.updated_at,
         'progress', case when p.item_id is not null then
-          to_jsonb(p) - 'checkpoints_completed' || jsonb_build_object('checkpoints', case
-            when jsonb_typeof(to_jsonb(p.checkpoints_completed)) = 'array'
-            then jsonb_array_length(to_jsonb(p.checkpoints_completed))
-          end)
+          json_build_object(
+            'current_phase', p.current_phase, 'current_wave', p.current_wave, 'total_waves', p.total_waves,
+            'current_task', left(p.current_task, 4000), 'current_file', left(p.current_file, 1000),
+            'tasks_completed', p.tasks_completed, 'tasks_total', p.tasks_total, 'fix_iteration', p.fix_iteration,
+            'validation_typescript', p.validation_typescript, 'validation_eslint', p.validation_eslint,
+            'validation_build', p.validation_build, 'validation_tests', p.validation_tests,
+            'validation_smoke_test', p.validation_smoke_test,
+            'checkpoint_index', p.checkpoint_index, 'checkpoint_total', p.checkpoint_total,
+            'checkpoints', case
+              when jsonb_typeof(to_jsonb(p.checkpoints_completed)) = 'array'
+              then jsonb_array_length(to_jsonb(p.checkpoints_completed))
+            end,
+            'started_at', p.started_at, 'updated_at', p.updated_at, 'completed_at', p.completed_at
+          )
         end,
         'result', case
-          when s.item_id is not null then s.result
-          when i.execution_result ->> 'run' = args ->> 'run' then i.execution_result
+          when s.item_id is not null then s.result::text
+          when i.execution_result ->> 'run' = args ->> 'run' then i.execution_result::text
         end,
-        'evidence', s.evidence, 'diff', left(s.diff, shares.room), 'diff_length', length(s.diff),
+        'evidence', s.evidence::text, 'diff', left(s.diff, shares.room), 'diff_length', length(s.diff),
         'result_attempt', s.execution_attempt, 'started_at', s.started_at, 'ended_at', s.created_at
       ) order by m.place), '[]')
       from members m
@@ -298,7 +310,7 @@ as $$
       left join mason_pm_execution_results s on s.item_id = i.id and s.run_id = (args ->> 'run')::uuid
     ),
     'tasks', (
-      select coalesce(jsonb_agg(to_jsonb(t) order by t.wave_number, t.task_number), '[]')
+      select coalesce(json_agg(to_json(t) order by t.wave_number, t.task_number), '[]')
       from (
         select t.item_id, t.wave_number, t.task_number, left(t.description, 1000) as description, t.subagent_type,
                t.status, left(t.error_message, 2000) as error_message, t.started_at, t.completed_at
@@ -309,10 +321,10 @@ as $$
       ) t
     ),
     'iterations', (
-      select coalesce(jsonb_agg(to_jsonb(n) order by n.execution_attempt, n.iteration_number), '[]')
+      select coalesce(json_agg(to_json(n) order by n.execution_attempt, n.iteration_number), '[]')
       from (
         select n.item_id, n.execution_attempt, n.iteration_number, n.passed, left(n.tried, 2000) as tried,
-               n.failure_details, n.created_at
+               n.failure_details::text as failure_details, n.created_at
         from mason_pm_validation_iterations n
         join members m on m.id = n.item_id
         where n.run_id = (args ->> 'run')::uuid
@@ -364,6 +376,7 @@ declare
   line_before bigint := -1;
   time_before timestamptz := '-infinity';
   id_before uuid := '00000000-0000-0000-0000-000000000000';
+  ids uuid[];
   page jsonb;
   last uuid;
 begin
@@ -378,37 +391,39 @@ begin
   end if;
 
   if newest then
-    select coalesce(jsonb_agg(to_jsonb(shown) - 'place' order by shown.place desc), '[]')
-    into page
+    select array_agg(shown.id order by shown.line, shown.at, shown.id)
+    into ids
     from (
-      select l.id, l.log_level, l.created_at, l.metadata ->> 'item_id' as item_id,
-             case when length(l.message) > 4000 then left(l.message, 3999) || '…' else l.message end as message,
-             row_number() over (order by l.line desc, coalesce(l.created_at, '-infinity') desc, l.id desc) as place
+      select l.line, coalesce(l.created_at, '-infinity') as at, l.id
       from mason_execution_logs l
       where l.execution_run_id = wanted and (about is null or l.metadata ->> 'item_id' = about)
-      order by place
+      order by l.line desc, coalesce(l.created_at, '-infinity') desc, l.id desc
       limit most
     ) shown;
   else
-    select coalesce(jsonb_agg(to_jsonb(shown) - 'place' order by shown.place), '[]')
-    into page
+    select array_agg(shown.id order by shown.line, shown.at, shown.id)
+    into ids
     from (
-      select l.id, l.log_level, l.created_at, l.metadata ->> 'item_id' as item_id,
-             case when length(l.message) > 4000 then left(l.message, 3999) || '…' else l.message end as message,
-             row_number() over (order by l.line, coalesce(l.created_at, '-infinity'), l.id) as place
+      select l.line, coalesce(l.created_at, '-infinity') as at, l.id
       from mason_execution_logs l
       where l.execution_run_id = wanted
         and (l.line, coalesce(l.created_at, '-infinity'), l.id) > (line_before, time_before, id_before)
         and (about is null or l.metadata ->> 'item_id' = about)
-      order by place
+      order by l.line, coalesce(l.created_at, '-infinity'), l.id
       limit most + 1
     ) shown;
   end if;
 
-  if jsonb_array_length(page) > most then
-    return jsonb_build_array(jsonb_build_object(
-      'known', true, 'lines', page - most, 'next', page -> (most - 1) -> 'id', 'more', true
-    ));
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', l.id, 'log_level', l.log_level, 'created_at', l.created_at, 'item_id', l.metadata ->> 'item_id',
+    'message', case when length(l.message) > 4000 then left(l.message, 3999) || '…' else l.message end
+  ) order by l.line, coalesce(l.created_at, '-infinity'), l.id), '[]')
+  into page
+  from mason_execution_logs l
+  where l.id = any (ids[:most]);
+
+  if cardinality(ids) > most then
+    return jsonb_build_array(jsonb_build_object('known', true, 'lines', page, 'next', ids[most], 'more', true));
   end if;
   select l.id
   into last
