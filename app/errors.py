@@ -23,6 +23,8 @@ class UsageError(MasonError):
 class NotMigrated(UsageError):
     """The database lacks Mason's tables: run `mason migrate` (or POST /api/setup/migrations) first."""
 
+    http_status = 409
+
 
 class NoChecks(UsageError):
     """No typecheck, lint, build or test was found in the repository; name them in .github/mason.yml."""
@@ -133,6 +135,12 @@ class NotNow(MasonError):
     http_status = 409
 
 
+class BadCredentials(MasonError):
+    """The credentials of the request cannot be used."""
+
+    http_status = 400
+
+
 class NotAllowed(MasonError):
     """Mason may not do this there."""
 
@@ -152,7 +160,7 @@ class FenceFell(MasonError):
 class Told(MasonError):
     """It failed, and whoever asked is told why, also from 500 on. ``details`` are places and what is wrong there."""
 
-    def __init__(self, message: str = "", details: tuple[tuple[tuple[str, ...], str], ...] = ()) -> None:
+    def __init__(self, message: str = "", details: tuple[tuple[tuple[str | int, ...], str], ...] = ()) -> None:
         super().__init__(message)
         self.details = details
 
@@ -166,6 +174,12 @@ class TargetUnreachable(Told):
 
     exit_code = 3
     http_status = 503
+
+
+class ItemsRefused(Told):
+    """Nothing was started: some items cannot be run. ``details`` name each of them."""
+
+    http_status = 409
 
 
 class BadTarget(MasonError):

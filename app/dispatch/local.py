@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,19 +23,29 @@ class Runner:
 
 
 class LocalProcesses(Processes):
-    """Implements `app.ports.dispatcher.Dispatcher`. ``directory`` is where the runs' directories lie."""
+    """Implements `app.ports.dispatcher.Dispatcher`. ``directory`` is where the runs' directories lie. ``environ_of``
+    gives the environment of a dispatch's process where not all have the runner's; it raises UsageError.
+    """
 
     look_again = 1.0
 
-    def __init__(self, directory: Path, runner: Runner, *, most: int = MOST) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        runner: Runner,
+        *,
+        most: int = MOST,
+        environ_of: Callable[[Dispatch], Mapping[str, str]] | None = None,
+    ) -> None:
         super().__init__(directory, most=most)
         self._runner = runner
+        self._environ_of = environ_of or (lambda _: runner.environ)
 
     def dispatch(self, dispatch: Dispatch) -> WorkflowRun | None:
         """Start its process. Raises Busy while as many as may run are running."""
         runner = self._runner
         command = [*runner.mason, *words(dispatch, runner)]
-        seen = self.start(str(dispatch.id), command, cwd=runner.repository, environ=runner.environ)
+        seen = self.start(str(dispatch.id), command, cwd=runner.repository, environ=self._environ_of(dispatch))
         return _workflow_run(dispatch, seen) if seen else None
 
     def find(self, dispatch: Dispatch) -> WorkflowRun | None:

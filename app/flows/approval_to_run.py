@@ -106,9 +106,11 @@ class Place:
     cost_used: float = 0.0
 
 
-def look_at(ports: AppPorts, repository: Repository) -> Place:
-    """Raises UsageError for a policy that cannot be read: nothing is started by a policy that nobody wrote."""
-    base = repository.base()
+def look_at(ports: AppPorts, repository: Repository, branch: str | None = None) -> Place:
+    """Raises UsageError for a policy that cannot be read: nothing is started by a policy that nobody wrote; and for a
+    ``branch``, other than the default one, that there is none of.
+    """
+    base = repository.base(branch)
     policy = parse_policy(repository.read(base.commit, POLICY_PATH))
     limited = policy.limits.cost_per_day_usd is not None
     return Place(

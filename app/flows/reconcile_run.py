@@ -203,7 +203,7 @@ def conclude(ports: AppPorts, fence: Fence, dispatch: Dispatch, ended: str, why:
         give_back(ports, dispatch, reason)
     if conclusion not in ("cancelled", "stopped"):
         end_the_round(ports, dispatch, reason)
-    result = close(ports, dispatch, reason, cancelled=conclusion == "cancelled", lost=ended == LOST)
+    result = close(ports, dispatch, reason, cancelled=conclusion == "cancelled", untold=ended == LOST)
     dispatch = replace(dispatch, cost_usd=result.usage.cost_usd)
     return end(ports, fence, dispatch, result.status.value, result.reason)
 
@@ -278,18 +278,18 @@ def give_up(ports: AppPorts, fence: Fence, dispatch: Dispatch, reason: str) -> D
 
 
 def close(
-    ports: AppPorts, dispatch: Dispatch, reason: str, *, cancelled: bool = False, lost: bool = False
+    ports: AppPorts, dispatch: Dispatch, reason: str, *, cancelled: bool = False, untold: bool = False
 ) -> RunResult:
     """End its check runs and write the run's rows from what its items say. The runner's last job does the same.
 
     ``reason`` is the run's only where an item did not come to an end: else the items say it all. Raises
-    Unreachable before the rows are written: nothing looks at this run again once it has ended. ``lost``: there is no
-    way to its check runs.
+    Unreachable before the rows are written: nothing looks at this run again once it has ended. ``untold``: it has no
+    check runs, or there is no way to them.
     """
     if dispatch.base is None:  # it was never prepared: there is no row
         return RunResult(run_id=dispatch.id, base=None, cancelled=cancelled, reason=reason)
     run = run_of(dispatch)
-    checks = None if lost else ports.repositories.named(dispatch.repository).check_runs
+    checks = None if untold else ports.repositories.named(dispatch.repository).check_runs
     end_left_open(checks, run.base.commit, lambda subject: subject.run_id == run.id, "The run has ended", insist=True)
     results = tuple(ports.backlog.results(run))
     given_back = any(

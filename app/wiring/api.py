@@ -8,8 +8,11 @@ from pathlib import Path
 
 from app.database import schema
 from app.database.api_keys import PostgresApiKeys, api_keys
+from app.flows.cancel_run import cancel_run
+from app.flows.start_execution import start_execution
 from app.settings import Settings, migration_hosts, state_dir
 from app.web.api.agent_runtime import agent_runtime_routes
+from app.web.api.execution import execution_routes
 from app.web.api.setup import setup_routes
 from app.web.app import Api
 from app.wiring.app_parts import AppParts
@@ -24,6 +27,10 @@ def rest_api(parts: AppParts) -> Api:
         keys=api_keys(app_dsn(parts.settings)),
         routes=(
             setup_routes(Migrations(allowed=migration_hosts(parts.settings))),
+            execution_routes(
+                lambda asked: start_execution(parts.ports, parts.own, asked),
+                lambda run_id, key_name: cancel_run(parts.ports, parts.own, run_id, key_name),
+            ),
             agent_runtime_routes(agent_runtime(parts)),
         ),
     )

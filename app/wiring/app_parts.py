@@ -11,13 +11,17 @@ from app.database.queue import PostgresQueue, job_queue
 from app.database.sealed import PostgresSealed
 from app.database.store import PostgresApp, app_database
 from app.flows.app_work import AppPorts
+from app.flows.own_projects import OwnProjects
 from app.json_log import set_up_json_logging
 from app.log import Redactor
+from app.ports.run_views import RunViews
 from app.settings import Settings, state_dir
 from app.wiring.app_place import Place, place_of
 from app.wiring.databases import app_dsn, configured_backlog
+from app.wiring.own_projects import own_projects
 from app.wiring.runs import is_dead
 from app.wiring.sealing import MasterKeys, master_keys, open_sealed
+from app.wiring.signed_links import run_links
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +35,11 @@ class AppParts:
     redactor: Redactor
     place: Place
     ports: AppPorts
+    views: RunViews
     queue: PostgresQueue
     database: PostgresApp
     sealed: PostgresSealed
+    own: OwnProjects
     keys: MasterKeys
     opened: ExitStack = field(default_factory=ExitStack)
 
@@ -53,16 +59,16 @@ def open_app(settings: Settings, repository: Path, *, patience: float, connectio
     """
     keys = master_keys(settings, state_dir(settings, repository))
     redactor = logged(settings, keys)
-    place = place_of(settings, repository, redactor)
     with ExitStack() as stack:
+        sealed = open_sealed(settings, keys)
+        stack.callback(sealed.close)
+        place = place_of(settings, repository, redactor, sealed)
         backlog = configured_backlog(settings, patience=patience)
         stack.callback(backlog.close)
         database = app_database(app_dsn(settings), pool_size=connections)
         stack.callback(database.close)
         queue = job_queue(app_dsn(settings), pool_size=connections)
         stack.callback(queue.close)
-        sealed = open_sealed(settings, keys)
-        stack.callback(sealed.close)
         ports = AppPorts(
             backlog=backlog,
             repositories=place.repositories,
@@ -73,6 +79,7 @@ def open_app(settings: Settings, repository: Path, *, patience: float, connectio
             quiet=settings.debounce,
             appears=settings.dispatch_patience,
             is_dead=is_dead,
+            page=run_links(settings, keys),
         )
         return AppParts(
             settings=settings,
@@ -80,9 +87,11 @@ def open_app(settings: Settings, repository: Path, *, patience: float, connectio
             redactor=redactor,
             place=place,
             ports=ports,
+            views=backlog,
             queue=queue,
             database=database,
             sealed=sealed,
+            own=own_projects(settings, sealed, redactor, patience=patience),
             keys=keys,
             opened=stack.pop_all(),
         )

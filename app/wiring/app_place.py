@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.dispatch.github_actions import GithubActions
 from app.dispatch.local import LocalProcesses, Runner
+from app.domain.dispatches import Dispatch
 from app.errors import BadRepository, ForgeUnreachable, UsageError
+from app.flows.own_projects import kept
 from app.forge.local_repository import LocalRepository
 from app.forge.names import repository_name
 from app.log import Redactor
 from app.ports.dispatcher import Dispatcher
 from app.ports.repository import Repositories
+from app.ports.sealed import Sealed
 from app.settings import Settings, environment, state_dir
 from app.workspace.source import Source
 
@@ -32,6 +36,15 @@ _OURS = frozenset(
         "MASON_WEBHOOK_SECRET",
     }
 )
+
+_BACKLOG = frozenset(
+    {
+        *("MASON_DSN", "MASON_SUPABASE_URL", "MASON_SUPABASE_KEY", "INPUT_SUPABASE-URL", "INPUT_SUPABASE-KEY"),
+        *("MASON_DATABASE_PASSWORD", "MASON_ACCESS_TOKEN"),
+        *("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY"),
+    }
+)
+"""What names the backlog, and opens it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,8 +68,8 @@ def on_github(settings: Settings) -> bool:
     return bool(settings.github_app_id or settings.github_token)
 
 
-def place_of(settings: Settings, repository: Path, redactor: Redactor) -> Place:
-    """Where the runs go, and where they are told of."""
+def place_of(settings: Settings, repository: Path, redactor: Redactor, sealed: Sealed) -> Place:
+    """Where the runs go, and where they are told of. ``sealed`` holds the credentials of runs that have their own."""
     home = settings.repository or home_of(repository)
     github = github_repositories(settings, redactor) if on_github(settings) else None
     repositories: Repositories = github or local_repository(repository)
@@ -66,7 +79,11 @@ def place_of(settings: Settings, repository: Path, redactor: Redactor) -> Place:
         )
         return Place(
             repositories=repositories,
-            dispatcher=LocalProcesses(state_dir(settings, repository) / "local-runs", runner),
+            dispatcher=LocalProcesses(
+                state_dir(settings, repository) / "local-runs",
+                runner,
+                environ_of=lambda dispatch: own_environment(runner.environ, dispatch, sealed, redactor),
+            ),
             home=home if github else None,
             github=github,
         )
@@ -85,6 +102,21 @@ def runner_environment(settings: Settings) -> dict[str, str]:
     named |= {name: secret.get_secret_value() for name, secret in secrets.items() if secret}
     inherited = {name: value for name, value in environment().items() if name not in _OURS}
     return inherited | {name: value for name, value in named.items() if value}
+
+
+def own_environment(
+    inherited: Mapping[str, str], dispatch: Dispatch, sealed: Sealed, redactor: Redactor
+) -> Mapping[str, str]:
+    """What the process of a run inherits: of a run on a project of its own that project, and nothing of our backlog.
+
+    Raises CredentialsGone.
+    """
+    if not dispatch.project:
+        return inherited
+    credentials = kept(sealed, dispatch.id)
+    redactor.learn(credentials.key)
+    rest = {name: value for name, value in inherited.items() if name not in _BACKLOG}
+    return rest | {"MASON_SUPABASE_URL": credentials.url, "MASON_SUPABASE_KEY": credentials.key}
 
 
 def github_repositories(settings: Settings, redactor: Redactor) -> GithubRepositories:

@@ -11,7 +11,7 @@ from app.dispatch.local import LocalProcesses
 from app.flows.agent_runtime import reconcile_execution, sweep_executions
 from app.flows.approval_to_run import reconcile_backlog
 from app.flows.comment_to_command import answer_request
-from app.flows.reconcile_run import reconcile_run
+from app.flows.own_projects import forget_ended, reconcile_any_run
 from app.flows.sweep import sweep
 from app.jobs.tasks import Flows
 from app.jobs.worker import Rhythm, work
@@ -66,7 +66,7 @@ def flows_of(parts: AppParts, runtime: Runtime) -> Flows:
 
     def about_run(run_id: UUID) -> float | None:
         with bound(run=str(run_id)):
-            return reconcile_run(ports, run_id)
+            return reconcile_any_run(ports, parts.own, run_id)
 
     def about_request(key: str) -> None:
         with bound(request=key):
@@ -78,6 +78,7 @@ def flows_of(parts: AppParts, runtime: Runtime) -> Flows:
 
     def look_at_everything() -> None:
         sweep_executions(runtime.ports, ports.jobs)
+        forget_ended(ports, parts.sealed)
         sweep(ports)
 
     return Flows(
