@@ -101,6 +101,8 @@ def run(items: tuple[UUID, ...], dry_run: bool, dsn: str | None, as_json: bool, 
     from app.signals import stop_on_signals
 
     request = wiring.RunRequest(items=items, as_json=as_json, dry_run=dry_run, **options)
+    if request.run_id is None:  # what the web app starts is told everything
+        settings = wiring.with_stored(settings, request.repository)
     if dry_run and not wiring.has_backlog(settings, request.repository):
         click.echo("Nothing to do: there is no backlog yet (`mason add FILE` makes one).")
         return
@@ -387,7 +389,8 @@ def add(file: TextIO, new: bool, dsn: str | None, repository: Path) -> None:
         raise UsageError(f"{file.name} is no text in UTF-8 (byte {problem.start})") from problem
     item = read_item_file(text, approved=not new)
     with stop_on_signals():
-        click.echo(wiring.add_item(read_settings(dsn=dsn, repository=repository), repository, item))
+        settings = wiring.with_stored(read_settings(dsn=dsn, repository=repository), repository)
+        click.echo(wiring.add_item(settings, repository, item))
 
 
 @main.command()
@@ -399,14 +402,13 @@ def doctor(production: bool, dsn: str | None, repository: Path, as_json: bool) -
     """Check everything a run needs, and say how to mend what fails. Exit code 0, or 1 when something failed."""
     from app.doctor import report
     from app.flows.doctor import healthy
-    from app.settings import state_dir
     from app.wiring.stored_settings import with_stored
 
     findings = report.check_up(
         repository,
         dsn=dsn,
         production=production,
-        complete=lambda given: with_stored(given, state_dir(given, repository)),
+        complete=lambda given: with_stored(given, repository),
     )
     well = healthy(findings)
     if as_json:

@@ -39,8 +39,12 @@ def check_up(
     dsn: str | None,
     production: bool,
     complete: Callable[[Settings], Settings] = lambda settings: settings,
+    runs: bool = True,
 ) -> list[Finding]:
-    """Everything that is checked, in the table's order; no secret is in it. ``complete`` puts in what was stored."""
+    """Everything that is checked, in the table's order; no secret is in it.
+
+    ``complete`` puts in what a setup has stored. ``runs``: whether runs are carried out here, in this checkout.
+    """
     environ = environment()
     try:
         given = read_settings(dsn=dsn, repository=repository)
@@ -61,13 +65,19 @@ def check_up(
         "version": lambda: _version(settings),
         "key": lambda: _key(settings),
         "git": lambda: machine.probe_git(environ),
-        "repository": lambda: machine.probe_repository(repository, environ),
-        "toolchain": lambda: machine.probe_toolchain(repository, environ),
-        "agent": lambda: probe_agent(repository, settings, environ),
-        "disk space": lambda: machine.probe_disk(settings, state),
-        "GitHub": lambda: probe_github(settings, repository, environ),
-        "keys in git": lambda: machine.probe_ignored(repository, environ),
     }
+    if runs:
+        probes |= {
+            "repository": lambda: machine.probe_repository(repository, environ),
+            "toolchain": lambda: machine.probe_toolchain(repository, environ),
+            "agent": lambda: probe_agent(repository, settings, environ),
+        }
+    probes["disk space"] = lambda: machine.probe_disk(settings, state)
+    if runs:
+        probes |= {
+            "GitHub": lambda: probe_github(settings, repository, environ),
+            "keys in git": lambda: machine.probe_ignored(repository, environ),
+        }
     if configuration.status is Status.OK:
         probes["embedded Postgres"] = lambda: probe_binaries(settings)
         probes["database"] = lambda: probe_store(settings, state, production=production)

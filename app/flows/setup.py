@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from app.domain.setup import APP, BACKLOG, RECORD, SetupRecord, StoredApp, StoredBacklog, as_text, read
 from app.errors import BadCode, MasonError, SetupClosed, SetupMistake
-from app.flows.doctor import Finding
+from app.flows.doctor import Finding, fail, ok
 from app.ports.app_registration import AppRegistration
 from app.ports.backlog_setup import BacklogSetup, NewBacklog, Prepared
 from app.ports.sealed import Sealed
@@ -164,6 +164,19 @@ def installed_at(ports: SetupPorts, app: StoredApp) -> Sequence[str] | str:
         return ports.github.installed_at(str(app.id), app.private_key)
     except MasonError as problem:
         return str(problem)
+
+
+def check_everything(ports: SetupPorts) -> Sequence[Finding]:
+    """What `mason doctor` finds here, and whether the stored App is installed."""
+    app = read(StoredApp, ports.sealed.get(APP))
+    if app is None or ports.given.github:
+        return ports.checks()
+    accounts = installed_at(ports, app)
+    if isinstance(accounts, str):
+        return [*ports.checks(), fail("GitHub App", accounts)]
+    if not accounts:
+        return [*ports.checks(), fail("GitHub App", "it is installed nowhere", "install it on the repositories")]
+    return [*ports.checks(), ok("GitHub App", f"installed at {', '.join(accounts)}")]
 
 
 def connect_backlog(ports: SetupPorts, asked: NewBacklog) -> Prepared:

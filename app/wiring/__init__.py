@@ -15,6 +15,7 @@ from app.wiring.shown import (
     show_plan,
     show_result,
 )
+from app.wiring.stored_settings import with_stored
 
 __all__ = [
     "InertStream",
@@ -32,6 +33,7 @@ __all__ = [
     "show_judgement",
     "show_plan",
     "show_result",
+    "with_stored",
     "write_outputs",
     "write_summary",
 ]

@@ -29,7 +29,7 @@ from app.settings import Settings, checked_url, migration_hosts
 from app.web.github_hook import RELEVANT
 from app.web.pages.setup import SetupPages
 from app.wiring.app_parts import AppParts
-from app.wiring.app_place import on_github
+from app.wiring.app_place import dispatches_locally, on_github
 from app.wiring.databases import app_dsn
 from app.wiring.sealing import master_keys
 from app.wiring.setup_migrations import Migrations, translated
@@ -130,7 +130,11 @@ def setup_ports(given: Settings, parts: AppParts) -> SetupPorts:
         github=registration,
         backlog=SupabaseProject(migrations=Migrations(allowed=migration_hosts(given)), learned=learned),
         checks=lambda: check_up(
-            parts.repository, dsn=None, production=False, complete=partial(completed_by, parts.sealed)
+            parts.repository,
+            dsn=None,
+            production=False,
+            complete=partial(completed_by, parts.sealed),
+            runs=dispatches_locally(completed_by(parts.sealed, given)),
         ),
         token=partial(token, parts.signing_keys[0]),
         events=RELEVANT,

@@ -18,7 +18,7 @@ from app.database.sealed import PostgresSealed
 from app.domain.setup import APP, BACKLOG, StoredApp, StoredBacklog, read
 from app.errors import MasonError
 from app.ports.sealed import Sealed
-from app.settings import Settings
+from app.settings import Settings, state_dir
 from app.wiring.app_place import on_github
 from app.wiring.databases import SWEEP_HERE, app_database_of, app_dsn
 from app.wiring.sealing import KEY_FILE, master_keys, open_sealed, prepare_sealed
@@ -95,10 +95,11 @@ def served_databases(settings: Settings, state: Path) -> Iterator[Served]:
         yield served
 
 
-def with_stored(settings: Settings, state: Path) -> Settings:
+def with_stored(settings: Settings, repository: Path) -> Settings:
     """For commands beside the web app: with what a setup has stored here. Nothing is made or changed: where no web app
     has ever run there is no master secret, and a DATABASE_URL may be anybody's.
     """
+    state = state_dir(settings, repository)
     there = settings.database_url or (state / "postgres" / "postgres" / "data").exists()
     if not there or not (settings.encryption_key or (state / KEY_FILE).exists()):
         return settings

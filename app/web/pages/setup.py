@@ -96,7 +96,9 @@ def add_setup(app: Flask, pages: SetupPages, deadlines: Deadlines) -> None:
         return form_fields(read_body(request.environ, FORM_LIMIT, deadlines))
 
     route(PATH, "GET")(lambda: _show(pages))
-    route(f"{PATH}/checks", "GET")(lambda: _shown(pages, _admitted(pages), findings=pages.ports.checks()))
+    route(f"{PATH}/checks", "GET")(
+        lambda: _shown(pages, _admitted(pages), findings=setup.check_everything(pages.ports))
+    )
     route(f"{PATH}/app", "POST")(lambda: _ask_for_app(pages, fields()))
     route(setup.RETURN, "GET")(lambda: _take_app(pages))
     route(f"{PATH}/supabase", "POST")(lambda: _connect(pages, fields()))
