@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from app.backlog import lenient
@@ -15,7 +15,17 @@ from app.domain.events import Level, Phase, TaskStatus
 from app.domain.items import ItemStatus
 from app.domain.progress import CHECKPOINTS, COLUMN_OF_CHECK
 from app.domain.results import CheckKind, CheckStatus, Usage, Verdict
-from app.domain.run_views import CheckView, ItemView, IterationView, LogLine, LogPage, RunLine, RunView, TaskView
+from app.domain.run_views import (
+    CheckState,
+    CheckView,
+    ItemView,
+    IterationView,
+    LogLine,
+    LogPage,
+    RunLine,
+    RunView,
+    TaskView,
+)
 from app.domain.runs import RunStatus
 
 ROOM = 400_000
@@ -29,6 +39,8 @@ _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 _ELSEWHERE = "It is not in this run any more: another run has it"
 _NEVER = "It did not begin in this run, or its runner was lost"
+
+_STATES: dict[str, CheckState] = {state: state for state in get_args(CheckState)}
 
 _UNREASONED = {CheckStatus.TIMEOUT: "It took too long", CheckStatus.ERROR: "It could not run"}
 
@@ -166,7 +178,7 @@ class _Item:
         output = str(more.get("output") or "")
         return CheckView(
             kind=kind,
-            status="fail" if status in _UNREASONED else status.value,
+            status=_STATES.get(status.value, "fail"),
             command=lenient.text(check.get("command"), _REASON),
             seconds=lenient.amount(check.get("seconds"), 10**6),
             reason=lenient.text(check.get("reason"), _REASON) or _UNREASONED.get(status, ""),
@@ -194,10 +206,9 @@ def _running_checks(progress: Row) -> list[CheckView]:
     """As far as the progress row tells. The smoke test shows only where there is one."""
     if not progress:
         return []
-    known = ("pending", "running", "pass", "fail", "skipped")
-    found = {kind: str(progress.get(column)) for kind, column in COLUMN_OF_CHECK.items()}
+    found = {kind: _STATES.get(str(progress.get(column)), "pending") for kind, column in COLUMN_OF_CHECK.items()}
     return [
-        CheckView(kind=kind, status=status if status in known else "pending")
+        CheckView(kind=kind, status=status)
         for kind, status in found.items()
         if kind is not CheckKind.SMOKE or status in ("running", "pass", "fail")
     ]

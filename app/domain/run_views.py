@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from app.domain.events import Level, Phase, TaskStatus
 from app.domain.items import ItemStatus
 from app.domain.results import CheckKind, Usage, Verdict
 from app.domain.runs import RunStatus
+
+CheckState = Literal["pending", "running", "pass", "fail", "skipped"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,12 +34,12 @@ class TaskView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckView:
-    """One check. ``status`` is pending, running, pass, fail or skipped; what is known only once its item has ended
-    (``command``, ``seconds``, ``output``, the end of it, and ``findings``, a line each) is empty before.
+    """One check. What is known only once its item has ended (``command``, ``seconds``, ``output``, the end of it, and
+    ``findings``, a line each) is empty before.
     """
 
     kind: CheckKind
-    status: str
+    status: CheckState
     command: str = ""
     seconds: float = 0.0
     reason: str = ""

@@ -13,11 +13,13 @@ from app.flows.start_execution import start_execution
 from app.settings import Settings, migration_hosts, state_dir
 from app.web.api.agent_runtime import agent_runtime_routes
 from app.web.api.execution import execution_routes
+from app.web.api.runs import run_routes
 from app.web.api.setup import setup_routes
 from app.web.app import Api
 from app.wiring.app_parts import AppParts
 from app.wiring.databases import app_database_of, app_dsn, keep_out_of_git
 from app.wiring.executions import agent_runtime
+from app.wiring.run_reading import run_reading
 from app.wiring.setup_migrations import Migrations
 
 
@@ -31,6 +33,7 @@ def rest_api(parts: AppParts) -> Api:
                 lambda asked: start_execution(parts.ports, parts.own, asked),
                 lambda run_id, key_name: cancel_run(parts.ports, parts.own, run_id, key_name),
             ),
+            run_routes(run_reading(parts)),
             agent_runtime_routes(agent_runtime(parts)),
         ),
     )
