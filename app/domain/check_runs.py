@@ -67,7 +67,9 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckRun:
-    """What one check run says. ``conclusion`` None: it is in progress. ``summary`` and ``text`` are Markdown."""
+    """What one check run says. ``conclusion`` None: it is in progress. ``summary`` and ``text`` are Markdown. ``page`` is
+    where it leads, "" for where all of this process do.
+    """
 
     name: str
     commit: str
@@ -78,6 +80,7 @@ class CheckRun:
     conclusion: Conclusion | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
     buttons: tuple[Button, ...] = ()
+    page: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -160,7 +160,7 @@ def run(asking: Asking, command: asked.RunCommand) -> str:
     """Approved items of this repository, as many as its limits allow."""
     ports = asking.ports
     if (started := ports.database.dispatch(asking.run_id)) is not None:  # an earlier attempt at this very line
-        return replies.run_started(ports.backlog.items(started.items), started)
+        return replies.run_started(ports.backlog.items(started.items), linked(ports, started))
     items = named_items(asking, command.items) if command.items else approved_items(asking)
     place = look_at(ports, asking.repository)
     choice = choose(items, place, asked=bool(command.items))
@@ -182,7 +182,12 @@ def start(asking: Asking, items: Sequence[Item], command: asked.RunCommand | Non
         smoke_test=bool(command and command.smoke_test),
         e2e=bool(command and command.e2e),
     )
-    return replies.run_started(items, dispatch)
+    return replies.run_started(items, linked(asking.ports, dispatch))
+
+
+def linked(ports: AppPorts, dispatch: Dispatch) -> Dispatch:
+    """The same, leading to the run's page where it has one."""
+    return replace(dispatch, url=ports.page_of(dispatch) or dispatch.url)
 
 
 def record(asking: Asking, work: Work, **more: Any) -> Dispatch:  # noqa: ANN401 - fields of Dispatch
@@ -254,7 +259,7 @@ def retry(asking: Asking, _: asked.RetryCommand) -> str:
     """The item that this is about, approved again by the person who asks, and run."""
     ports = asking.ports
     if (started := ports.database.dispatch(asking.run_id)) is not None:
-        return replies.run_started(ports.backlog.items(started.items), started)
+        return replies.run_started(ports.backlog.items(started.items), linked(ports, started))
     items = items_in_question(asking)
     if not items:
         raise No(replies.nothing_to_retry())
@@ -296,7 +301,7 @@ def cancel(asking: Asking, _: asked.CancelCommand) -> str:
         put_off(ports, dispatch, asking.request.person.login, only)
         if only is None or set(dispatch.items) == {only}:
             stop(ports, dispatch, asking.request.person.login)
-    return replies.cancelled(going)
+    return replies.cancelled([linked(ports, one) for one in going])
 
 
 def concerned(asking: Asking) -> list[Dispatch]:
@@ -332,7 +337,7 @@ def stop(ports: AppPorts, dispatch: Dispatch, login: str) -> None:
 def status(asking: Asking, _: asked.StatusCommand) -> str:
     dispatches = concerned(asking)
     items = asking.ports.backlog.items(list(dict.fromkeys(item for one in dispatches for item in one.items)))
-    return replies.status_table(dispatches, items)
+    return replies.status_table([linked(asking.ports, one) for one in dispatches], items)
 
 
 def approve(asking: Asking, command: asked.ApproveCommand) -> str:

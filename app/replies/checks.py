@@ -9,7 +9,7 @@ from app.domain.items import Item
 from app.replies.rendering import render
 
 
-def queued_check(item: Item, commit: str, run_id: UUID) -> CheckRun:
+def queued_check(item: Item, commit: str, run_id: UUID, *, page: str = "") -> CheckRun:
     """The check run of a claimed item on its base commit, until a runner goes on with the one of this name."""
     return CheckRun(
         name=item_check_name(item),
@@ -18,4 +18,5 @@ def queued_check(item: Item, commit: str, run_id: UUID) -> CheckRun:
         title="Waiting for a runner",
         summary=render("queued_check.md", item=item, run_id=run_id),
         buttons=(Button.CANCEL,),
+        page=page,
     )

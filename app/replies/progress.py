@@ -16,8 +16,11 @@ PROGRESS = "mason:progress"
 """The marker that the comment begins with."""
 
 
-def progress(dispatch: Dispatch, workflow: WorkflowRun | None, items: Sequence[ItemLine]) -> str:
-    """What runs, since when, one line an item, and at the end how it ended. The same until something has happened."""
+def progress(dispatch: Dispatch, workflow: WorkflowRun | None, items: Sequence[ItemLine], *, page: str = "") -> str:
+    """What runs, since when, one line an item, and at the end how it ended. The same until something has happened.
+
+    ``page`` is the address of the run's page, "" without one.
+    """
     if workflow and workflow.url and not dispatch.url:
         dispatch = replace(dispatch, url=workflow.url)
     ended = dispatch.state is DispatchState.ENDED
@@ -25,6 +28,7 @@ def progress(dispatch: Dispatch, workflow: WorkflowRun | None, items: Sequence[I
     text = render(
         "progress.md",
         dispatch=dispatch,
+        page=page,
         headline=_headline(dispatch),
         state="Ended" if ended else state_of(dispatch, workflow),
         since=(dispatch.ended_at if ended else dispatch.dispatched_at) or dispatch.created_at,

@@ -18,7 +18,8 @@ COMMENT_LIMIT = 60_000
 """Characters of a reply: GitHub takes 65,536, and a marker and a little air come on top."""
 
 _CUT = "\n\n… The rest is left out: it would not fit."
-_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]*)?")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]*)?(?:\?key=[0-9]+\.[A-Za-z0-9_-]+)?")
+"""A plain one, or a signed link of ours."""
 
 
 class Markdown(str):
@@ -39,7 +40,7 @@ def sentence(value: str, limit: int = 600) -> Markdown:
 
 
 def link(url: str, words: str) -> Markdown:
-    """A link to an address that Mason was given by a forge; only words where the address is not a plain one."""
+    """A link to an address that Mason has made or was given by a forge; only words where the address is not a plain one."""
     shown = prose(words)
     return Markdown(f"[{shown}]({url})") if len(url) <= 300 and _ADDRESS.fullmatch(url) else shown
 

@@ -156,4 +156,5 @@ def add_runner_tokens(app: Flask, exchange: TokenExchange) -> None:
     def token(run_id: UUID) -> dict[str, str]:
         identity = exchange.verifier.identity(bearer(request.headers.get("Authorization")))
         given = exchange.give(run_id, identity)
-        return {"token": given.token, "expires_at": given.expires_at.isoformat()}
+        page = {"page": given.page} if given.page else {}
+        return {"token": given.token, "expires_at": given.expires_at.isoformat(), **page}

@@ -104,6 +104,14 @@ def chosen_forge(settings: Settings, request: RunRequest, tokens: Tokens | None,
             sign_commits=request.sign_commits,
             buttons=not isinstance(tokens, PlainToken),
             details_url=surface.job.page if surface else "",
+            page=lambda: page_of(tokens),
         ),
         workspace,
     )
+
+
+def page_of(tokens: Tokens) -> str:
+    """Where the web app shows the run, if it has given the tokens, and has said so."""
+    from app.forge.github.exchanged_tokens import ExchangedTokens
+
+    return tokens.page if isinstance(tokens, ExchangedTokens) else ""

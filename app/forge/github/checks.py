@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from app.domain.check_runs import ANNOTATIONS_A_REQUEST, CheckRun, FoundCheckRun, Subject
@@ -21,12 +22,23 @@ class GithubCheckRuns:
     A check run is Mason's when its ``external_id`` names a subject and its App is the one that Mason acts as. Which
     that is, GitHub tells in the answer to the first check run that Mason makes; until then a check run that looks like
     Mason's is tried, and one that GitHub does not let Mason change is left alone.
+
+    ``page`` is where they lead, as soon as that is known; ``details_url`` before, and where it never is.
     """
 
-    def __init__(self, client: Client, repository: str, *, details_url: str, buttons: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        repository: str,
+        *,
+        details_url: str,
+        buttons: bool,
+        page: Callable[[], str] = lambda: "",
+    ) -> None:
         self._client = client
         self._path = f"/repos/{quoted(repository)}"
         self._details_url = details_url
+        self._page = page
         self._buttons = buttons
         self._app_id: int | None = None
         self._annotated: dict[int, int] = {}
@@ -107,7 +119,8 @@ class GithubCheckRuns:
         self._learn(answer, annotated)
 
     def _fields(self, check: CheckRun, chunk: list[dict[str, Any]]) -> dict[str, Any]:
-        return fields(check, chunk, details_url=self._details_url, buttons=self._buttons)
+        details_url = check.page or self._page() or self._details_url
+        return fields(check, chunk, details_url=details_url, buttons=self._buttons)
 
     def _same(self, check: CheckRun) -> list[CheckRunAnswer]:
         """Those of the same name, commit and subject, oldest first."""

@@ -58,6 +58,8 @@ class ExchangedTokens(RenewedTokens):
         self._request_url = httpx.URL(request_url).copy_merge_params({"audience": self._audience})
         self._request_token = request_token
         self._http = http or httpx.Client(timeout=TIMEOUT)
+        self.page = ""
+        """Where the web app shows this run; "" before the first token, and where it does not say."""
         learned(request_token)
 
     def fetch(self) -> Grant:
@@ -73,7 +75,14 @@ class ExchangedTokens(RenewedTokens):
 
     def _exchanged(self, identity: str) -> Grant:
         request = self._http.build_request("POST", self._exchange_url, headers={"Authorization": f"Bearer {identity}"})
-        return grant(self._answer(request, _APP, GrantAnswer), _APP)
+        answer = self._answer(request, _APP, GrantAnswer)
+        self.page = self._own_page(answer.page)
+        return grant(answer, _APP)
+
+    def _own_page(self, said: object) -> str:
+        """An address of the web app's own, else nothing: check runs lead there."""
+        path = said.removeprefix(self._audience) if isinstance(said, str) and len(said) <= 500 else ""
+        return f"{self._audience}{path}" if re.fullmatch(r"/runs/[0-9A-Za-z-]+\?key=[0-9A-Za-z._-]+", path) else ""
 
     def _answer(self, request: httpx.Request, service: str, shape: type[M]) -> M:
         """Send it once. Raises Later for what may pass, else an error whose text holds nothing that was sent."""

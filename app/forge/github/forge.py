@@ -28,7 +28,8 @@ class GithubOptions:
     ``owner/name``. ``writes_per_minute``: this process's share of GitHub's 80, ``spread`` evenly where other processes
     come after it (see `Limits`). ``buttons``: check runs carry Retry,
     Fix and Cancel, which need Mason's web app. ``timeout``: seconds of one connection or read; ``patience``: seconds
-    of one call with all its repetitions.
+    of one call with all its repetitions. ``page`` is where check runs lead as soon as that is known, ``details_url``
+    before.
     """
 
     api_url: str
@@ -39,6 +40,7 @@ class GithubOptions:
     sign_commits: bool = False
     buttons: bool = False
     details_url: str = ""
+    page: Callable[[], str] = lambda: ""
     timeout: int = 30
     patience: float = 600.0
     clock: Callable[[], float] = time.time
@@ -54,7 +56,11 @@ class GithubForge:
         self._push = push
         self._pulls = Pulls(client, options.repository)
         self._checks = GithubCheckRuns(
-            client, options.repository, details_url=options.details_url, buttons=options.buttons
+            client,
+            options.repository,
+            details_url=options.details_url,
+            buttons=options.buttons,
+            page=options.page,
         )
         self._access: Access | None = None
 

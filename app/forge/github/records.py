@@ -139,10 +139,13 @@ class InstallationAnswer(_Answer):
 
 
 class GrantAnswer(_Answer):
-    """A token and when it ends (ISO 8601). Its value never shows."""
+    """A token and when it ends (ISO 8601). Its value never shows. ``page``: Mason's web app adds where its run is
+    shown, whatever that says.
+    """
 
     token: str = Field(min_length=1, max_length=10_000, pattern=r"^[\x21-\x7e]+$", repr=False)
     expires_at: str
+    page: object = None
 
 
 class OidcAnswer(_Answer):

@@ -75,6 +75,25 @@ def test_exchanged__renews_five_minutes_early() -> None:
     assert learned == ["request-token", IDENTITY, "ghs_number1", IDENTITY, "ghs_number2"]
 
 
+@pytest.mark.parametrize(
+    ("said", "page"),
+    [
+        (f"{APP}/runs/run-1?key=17.mac", f"{APP}/runs/run-1?key=17.mac"),
+        ("https://elsewhere.example/runs/run-1?key=17.mac", ""),
+        (f"{APP}/runs/run-1?key=17.mac)[x](javascript:", ""),
+        (5, ""),
+        (None, ""),
+    ],
+)
+def test_exchanged__learns_where_its_run_is_shown(said: object, page: str) -> None:
+    app = WebApp(Clock())
+    tokens = exchanged(app)
+    assert tokens.page == ""
+    app.answers = [httpx.Response(200, json={"token": "ghs_x", "expires_at": "2030-01-01T00:00:00Z", "page": said})]
+    assert tokens.token() == "ghs_x"
+    assert tokens.page == page
+
+
 def test_exchanged__threads_get_one_token() -> None:
     app = WebApp(Clock())
     tokens = exchanged(app)

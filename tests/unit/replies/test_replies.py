@@ -239,6 +239,19 @@ def test_reply__fits_into_a_comment() -> None:
     assert len(reply) <= COMMENT_LIMIT and "… The rest is left out" in reply
 
 
+def test_progress__links_the_run_page() -> None:
+    page = "https://mason.example/runs/1?key=17.a-b_c"
+    assert f"· [what happens]({page})" in progress(dispatch(items=(UUID(int=1),)), None, [], page=page)
+    assert "what happens" not in progress(dispatch(items=(UUID(int=1),)), None, [])
+
+
+@pytest.mark.parametrize(
+    "page", ["https://mason.example/runs/1?next=/", "javascript:alert(1)", "https://a.example/?key=1)"]
+)
+def test_progress__other_addresses_are_no_links(page: str) -> None:
+    assert "](" not in progress(dispatch(items=(UUID(int=1),), url=""), None, [], page=page)
+
+
 def test_queued_check__has_the_name_that_the_runner_uses() -> None:
     check = queued_check(item(), "c" * 40, RUN_ID)
     assert (check.name, check.commit, check.title) == (item_check_name(item()), "c" * 40, "Waiting for a runner")

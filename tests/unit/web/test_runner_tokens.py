@@ -217,12 +217,13 @@ class Given:
     def __init__(self) -> None:
         self.asked: list[tuple[UUID, RunnerIdentity]] = []
         self.problem: MasonError | None = None
+        self.page = ""
 
     def give(self, run_id: UUID, identity: RunnerIdentity) -> RunnerToken:
         self.asked.append((run_id, identity))
         if self.problem:
             raise self.problem
-        return RunnerToken(token="ghs_abc", expires_at=datetime(2026, 1, 2, 4, tzinfo=UTC))
+        return RunnerToken(token="ghs_abc", expires_at=datetime(2026, 1, 2, 4, tzinfo=UTC), page=self.page)
 
 
 @pytest.fixture
@@ -245,6 +246,11 @@ def test_exchange__a_job_gets_its_token(door: Door, given: Given) -> None:
     assert answer.get_json() == {"token": "ghs_abc", "expires_at": "2026-01-02T04:00:00+00:00"}
     assert answer.headers["Cache-Control"] == "no-store"
     assert given.asked == [(UUID(RUN), RunnerIdentity(**CLAIMS))]
+
+
+def test_exchange__says_where_the_run_is_shown(door: Door, given: Given) -> None:
+    given.page = "https://mason.example/runs/1?key=1.x"
+    assert ask(door, token()).get_json()["page"] == given.page
 
 
 @pytest.mark.parametrize(
