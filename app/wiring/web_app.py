@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from app import versions
 from app.database import schema
 from app.database.queue import PostgresQueue, job_queue
 from app.database.store import PostgresApp
+from app.domain.dispatches import Dispatch
 from app.domain.runner_tokens import RunnerIdentity, RunnerToken
 from app.flows.token_for_runner import token_for_runner
 from app.settings import Settings, secret_list, state_dir
@@ -27,6 +29,7 @@ from app.wiring.api import rest_api
 from app.wiring.app_parts import AppParts, open_app
 from app.wiring.app_place import Place, require_github
 from app.wiring.databases import app_dsn
+from app.wiring.pages import run_pages
 from app.wiring.sealing import prepare_sealed
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ def web_application(
         settings, repository, patience=min(settings.database_patience, PATIENCE), connections=settings.threads
     )
     place, queue, database = parts.place, parts.queue, parts.database
+    pages = run_pages(parts)
     return web_app(
         WebParts(
             jobs=queue,
@@ -76,8 +80,9 @@ def web_application(
             metrics=WebMetrics(metrics),
             github_secrets=tuple(one.encode() for one in secret_list(settings.github_webhook_secret)),
             supabase_secrets=tuple(one.encode() for one in secret_list(settings.webhook_secret)),
-            exchange=token_exchange(settings, database, place),
-            api=rest_api(parts),
+            exchange=token_exchange(settings, database, place, parts.ports.page_of),
+            api=replace(rest_api(parts), session=pages.viewers.sessions.key),
+            pages=pages,
             setup=setup(parts) if setup else None,
             version=versions.current(),
             debounce=0.0,  # the flow itself waits until nobody approves any more
@@ -85,7 +90,9 @@ def web_application(
     )
 
 
-def token_exchange(settings: Settings, database: PostgresApp, place: Place) -> TokenExchange | None:
+def token_exchange(
+    settings: Settings, database: PostgresApp, place: Place, page_of: Callable[[Dispatch], str]
+) -> TokenExchange | None:
     """Tokens for runners are made with the App's key; the app has to know its own address, which they are for."""
     github = place.github
     if github is None or not (settings.github_app_id and settings.app_url):
@@ -100,7 +107,9 @@ def token_exchange(settings: Settings, database: PostgresApp, place: Place) -> T
         return RunnerToken(token=grant.token, expires_at=datetime.fromtimestamp(grant.ends, UTC))
 
     def exchange(run_id: UUID, identity: RunnerIdentity) -> RunnerToken:
-        return token_for_runner(database, place.dispatcher, give, settings.workflow, run_id, identity)
+        token = token_for_runner(database, place.dispatcher, give, settings.workflow, run_id, identity)
+        dispatch = database.dispatch(run_id)
+        return replace(token, page=page_of(dispatch) if dispatch else "")
 
     return TokenExchange(verifier=verifier, give=exchange)
 
