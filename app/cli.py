@@ -454,7 +454,8 @@ def update() -> None:
 
 @main.command()
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Leave everything in this directory.")
-def demo(keep: Path | None) -> None:
+@click.option("--serve", is_flag=True, help="Keep the finished run's page there, until Ctrl-C.")
+def demo(keep: Path | None, serve: bool) -> None:
     """Show Mason at work: six approved items in a sample repository, on a database of its own.
 
     Nothing has to be set up, no model is called, and nothing is left behind (unless you say --keep).
@@ -463,4 +464,4 @@ def demo(keep: Path | None) -> None:
     from app.signals import stop_on_signals
 
     with stop_on_signals() as stop:
-        sys.exit(show(keep, stop))
+        sys.exit(show(keep, stop, serve=serve))

@@ -27,6 +27,7 @@ from app.ports.backlog import Backlog
 from app.process import Stop
 from app.settings import Settings, environment
 from app.wiring.databases import open_backlog
+from app.wiring.signed_links import link_to_runs
 
 HERE = Path(__file__).parent
 EXPECTED = {"completed": 3, "rejected": 1, "already_resolved": 1, "deferred": 1}
@@ -39,8 +40,11 @@ _START_SECONDS, _STOP_SECONDS = 60.0, 60.0
 _TICK, _LOOK = 0.1, 0.3
 
 
-def show(keep: Path | None, stop: Stop) -> int:
-    """Run the demo; the exit code: 0 when its six items ended as they should, else 1, or 4 when it was stopped."""
+def show(keep: Path | None, stop: Stop, *, serve: bool = False) -> int:
+    """Run the demo; the exit code: 0 when its six items ended as they should, else 1, or 4 when it was stopped.
+
+    ``serve``: the finished run can be looked at until the stop.
+    """
     with place(keep) as directory:
         repository = make_repository(directory / "shop")
         texts = [path.read_text(encoding="utf-8") for path in sorted((HERE / "items").glob("*.md"))]
@@ -49,8 +53,13 @@ def show(keep: Path | None, stop: Stop) -> int:
         for item, text in zip(items, texts, strict=True):
             click.echo(f"  {item.title}\n    {shown(text)}")
         with App(directory, repository) as app:
-            click.echo(f"\nmason serve runs on {app.url}. Now somebody approves all six in the database:\n")
+            click.echo(f"\nmason serve runs on {app.url}. Watch it in a browser:\n\n  {app.page()}\n")
+            click.echo("Now somebody approves all six in the database:\n")
             result = approve_and_watch(app, items, stop)
+            if serve:
+                click.echo(f"\nThe finished run, until Ctrl-C:\n\n  {app.page(result.run_id)}\n")
+                while app.runs() and not stop.wait(_LOOK):
+                    pass
         (directory / "result.json").write_text(wiring.show_result(Redactor(()), result, as_json=True), encoding="utf-8")
         click.echo("\n" + where_to_look(directory, repository, kept=keep is not None))
     as_expected = verdicts(result) == EXPECTED
@@ -130,9 +139,17 @@ class App:
     @contextmanager
     def backlog(self) -> Iterator[Backlog]:
         """Its backlog, as a guest of its server."""
-        settings = Settings(dsn=None, supabase_url=None, supabase_key=None, state_dir=self.state)
-        with open_backlog(settings, self.state) as backlog:
+        with open_backlog(self._settings, self.state) as backlog:
             yield backlog
+
+    @property
+    def _settings(self) -> Settings:
+        """Nothing of the user's."""
+        return Settings(dsn=None, supabase_url=None, supabase_key=None, encryption_key=None, state_dir=self.state)
+
+    def page(self, run_id: UUID | None = None) -> str:
+        """A signed address of a run's page, or of all."""
+        return link_to_runs(self._settings, self._repository, self.url, run_id)
 
     def log(self, run_id: UUID) -> Path:
         """What the runner of a run says."""

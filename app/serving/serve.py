@@ -23,9 +23,10 @@ from app.log import printable
 from app.process import Stop
 from app.serving.http_server import Address, HttpServer, Wsgi
 from app.serving.supervisor import Part, supervise
-from app.settings import Settings, environment, secret_list, state_dir
+from app.settings import Settings, environment, is_loopback, secret_list, state_dir
 from app.wiring import app_place, app_worker, setting_up, web_app
 from app.wiring.databases import keep_out_of_git
+from app.wiring.signed_links import link_to_runs
 from app.wiring.stored_settings import served_databases
 
 log = logging.getLogger("mason")
@@ -198,6 +199,7 @@ def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
         f"  Supabase  {supabase}",
         f"  GitHub    {github}",
         f"  Runs      {f'processes on this machine, in {serving.repository}' if local else 'workflow runs on GitHub'}",
+        f"  Pages     {watch(settings, served, serving, url)}",
     ]
     if own and served.dsn:
         shown = (
@@ -213,3 +215,11 @@ def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
             f"  {approve}",
         ]
     return "\n".join([*lines, "", "Ctrl-C stops it; what runs is given back."])
+
+
+def watch(settings: Settings, served: Settings, serving: Serving, url: str) -> str:
+    """Where runs are seen. Who starts everything on one machine, for this machine alone, is given a link that opens."""
+    everything = not (settings.database_url or settings.dsn or served.supabase_url or served.app_url)
+    if everything and is_loopback(serving.host):
+        return link_to_runs(served, serving.repository, url)
+    return f"{url}/runs  (sign in with a key of `mason api-key create`)"
