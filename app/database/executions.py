@@ -77,7 +77,7 @@ where id = %(id)s and status = 'running' and claimed_by = %(by)s returning id
 """
 
 _LEAVE = """
-update workspaces set completed_at = clock_timestamp(), cleanup_at = clock_timestamp() + %(lifetime)s
+update workspaces set completed_at = now(), cleanup_at = now() + %(lifetime)s
 where execution_id = %(id)s and completed_at is null
 """
 
@@ -101,8 +101,8 @@ where id = %(id)s and status = %(status)s and claimed_by = %(by)s and completed_
 """
 
 _ENTER = """
-insert into workspaces (id, execution_id, repository, path, branch, cleanup_at)
-select %(workspace)s, id, %(repository)s, %(path)s, %(branch)s, clock_timestamp() + %(lifetime)s
+insert into workspaces (id, execution_id, repository, path, branch, created_at, cleanup_at)
+select %(workspace)s, id, %(repository)s, %(path)s, %(branch)s, now(), now() + %(lifetime)s
 from executions where id = %(id)s and status = 'running'
 on conflict (id) do update set path = excluded.path returning id
 """

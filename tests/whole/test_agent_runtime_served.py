@@ -1,4 +1,4 @@
-"""The agent runtime as it is served: executions are processes, their agents edit, their checks run, and all of it ends."""
+"""The agent runtime as it is served: executions are processes, agents edit, checks run, and all of it ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.fakes.github import FakeGitHub
 from tests.unit.workspace.repositories import git
 from tests.whole.kit import LONG, Project, Turnstile, alive
 from tests.whole.prds import new
-from tests.whole.served import NAME, Process, Served, free_port, settings_of, wait_for
+from tests.whole.served import NAME, ROOT, Process, Served, free_port, settings_of, wait_for
 
 ENDED = ("success", "error", "cancelled")
 
@@ -90,6 +90,7 @@ def make_runtime(
         settings = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
+            "PYTHONPATH": str(ROOT),
             "MASON_DSN": project.dsn,
             "MASON_DATABASE_URL": empty_database,
             "MASON_STATE_DIR": str(tmp_path / "state"),
@@ -100,7 +101,11 @@ def make_runtime(
             "MASON_AGENT_COMMAND": f"sh {shlex.quote(str(agent))}",
         }
         served = Served(
-            project=project, github=None, there=None, port=free_port(), environment=settings  # type: ignore[arg-type]
+            project=project,
+            github=None,
+            there=None,
+            port=free_port(),
+            environment=settings,  # type: ignore[arg-type]
         )
         made.append(Runtime(project, empty_database, environment, served))
         served.web()
@@ -181,9 +186,7 @@ def test_runtime__a_hanging_agent_is_stopped_with_its_whole_group(
     assert runtime.execution(execution)["status"] == "cancelled"
 
 
-def test_runtime__an_execution_outlives_its_worker(
-    make_runtime: Callable[..., Runtime], turnstile: Turnstile
-) -> None:
+def test_runtime__an_execution_outlives_its_worker(make_runtime: Callable[..., Runtime], turnstile: Turnstile) -> None:
     runtime = make_runtime(f"{turnstile.command}\necho fine > src/new.txt")
     worker = runtime.served.worker()
     execution = runtime.execute("command", new_item(runtime), "Go on")
@@ -253,7 +256,10 @@ def test_runtime__a_work_item_of_a_repository_on_github(
     with FakeGitHub(tmp_path) as github:
         there = github.repository(NAME, tmp_path / "app.git")
         port = free_port()
-        environment = settings_of(project, github, empty_database, port) | {"MASON_REPOSITORY": NAME}
+        environment = settings_of(project, github, empty_database, port) | {
+            "MASON_REPOSITORY": NAME,
+            "PYTHONPATH": str(ROOT),
+        }
         served = Served(project=project, github=github, there=there, port=port, environment=environment)
         runtime = Runtime(project, empty_database, {}, served)
         try:
