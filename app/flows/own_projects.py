@@ -16,7 +16,7 @@ from app.domain.credentials import Credentials
 from app.domain.dispatches import Dispatch, DispatchState
 from app.errors import DatabaseRefused, DatabaseUnreachable, NotMigrated, UsageError
 from app.flows.app_work import LOST_AFTER, AppPorts
-from app.flows.reconcile_run import end, reconcile_run
+from app.flows.reconcile_run import end, reconcile_run, renew_waiting
 from app.ports.backlog import Backlog
 from app.ports.sealed import Sealed
 
@@ -73,6 +73,7 @@ def reconcile_any_run(ports: AppPorts, own: OwnProjects, run_id: UUID) -> float 
         return reconcile_run(ports, run_id)
     try:
         with ports_of(ports, own, dispatch) as theirs:
+            renew_waiting(theirs, dispatch)  # the sweep does it in the configured backlog alone
             again = reconcile_run(theirs, run_id)
     except (DatabaseRefused, DatabaseUnreachable, NotMigrated, CredentialsGone) as problem:
         if not is_out_of_reach(ports, dispatch, problem):

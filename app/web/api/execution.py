@@ -1,4 +1,4 @@
-"""`POST /api/execution/start` (seeds/execution-api-routes.md, contracts §4) and `POST /api/execution/runs/{id}/cancel`."""
+"""`POST /api/execution/start` (seeds/execution-api-routes.md, contracts §4), and `runs/{id}/cancel` beside it."""
 
 from __future__ import annotations
 
