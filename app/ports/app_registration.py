@@ -27,11 +27,8 @@ class AppRegistration(Protocol):
     def page(self, organisation: str | None) -> str:
         """Where the manifest is posted to: the page that asks a person, or one of an organisation's owners."""
 
-    def settings_page(self, app: str, organisation: str | None) -> str:
-        """Where an App (its slug) is looked after, and deleted."""
-
     def installation_page(self, app: str) -> str:
-        """Where an App is installed on repositories."""
+        """Where an App (its slug) is installed on repositories."""
 
     def exchange(self, code: str) -> NewApp:
         """The App that the code stands for. GitHub gives it out once, for an hour: never repeated here.

@@ -28,6 +28,7 @@ from app.ports.migrations import ConnectionString, ProjectPassword, ProjectToken
 from app.settings import Settings, checked_url, migration_hosts
 from app.web.github_hook import RELEVANT
 from app.web.pages.setup import SetupPages
+from app.web.pages.sign_in import Sessions
 from app.wiring.app_parts import AppParts
 from app.wiring.app_place import dispatches_locally, on_github
 from app.wiring.databases import app_dsn
@@ -108,9 +109,11 @@ def target_of(backlog: NewBacklog) -> Target:
 
 def setup_pages(given: Settings, parts: AppParts) -> SetupPages:
     """The pages of one web process. ``given`` is what the environment says."""
+    keys = api_keys(app_dsn(given), pool_size=1)
     return SetupPages(
         ports=setup_ports(given, parts),
-        keys=api_keys(app_dsn(given), pool_size=1),
+        keys=keys,
+        session=Sessions(keys=keys, signing=parts.signing_keys).key,
         server_url=given.github_server_url.rstrip("/"),
         redact=parts.redactor.text,
     )

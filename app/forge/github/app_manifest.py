@@ -76,10 +76,8 @@ class GithubAppRegistration:
         }
 
     def page(self, organisation: str | None) -> str:
-        return f"{self._settings_of(organisation)}/new"
-
-    def settings_page(self, app: str, organisation: str | None) -> str:
-        return f"{self._settings_of(organisation)}/{quote(app, safe='')}"
+        owner = f"/organizations/{quote(organisation, safe='')}" if organisation else ""
+        return f"{self._server_url}{owner}/settings/apps/new"
 
     def installation_page(self, app: str) -> str:
         return f"{self._server_url}/apps/{quote(app, safe='')}/installations/new"
@@ -114,10 +112,6 @@ class GithubAppRegistration:
             params={"per_page": 100},
         )
         return [_name(each.account) for each in found if each.account]
-
-    def _settings_of(self, organisation: str | None) -> str:
-        owner = f"/organizations/{quote(organisation, safe='')}" if organisation else ""
-        return f"{self._server_url}{owner}/settings/apps"
 
     def _converted(self, code: str) -> bytes:
         """The body of GitHub's answer. Errors never hold the code."""
