@@ -33,7 +33,7 @@ pytestmark = pytest.mark.peer
 LIMIT = 900.0
 """Seconds that everything may take."""
 
-CASES = 50
+CASES = 100
 """Cases that are made up for an operation, besides those on the edges of what it allows."""
 
 CONFIG = """
