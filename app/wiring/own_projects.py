@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from app.settings import Settings, checked_url, migration_hosts
 from app.wiring.app_place import dispatches_locally
 
 _SUPABASE = ".supabase.co"
+_HOST = re.compile(r"[a-z0-9.:-]+")
+"""Nothing that one library might read in another way than the next."""
 
 
 def own_projects(settings: Settings, sealed: Sealed, redactor: Redactor, *, patience: float) -> OwnProjects:
@@ -73,7 +76,7 @@ class Admission:
                 "them. Leave supabaseUrl and supabaseKey out, or name the project that Mason is configured for."
             )
         host, _, path = project_of(url)
-        if not host.endswith(_SUPABASE) and host not in self.hosts:
+        if not _HOST.fullmatch(host) or not (host.endswith(_SUPABASE) or host in self.hosts):
             raise BadCredentials(
                 f"supabaseUrl must look like https://<project>{_SUPABASE}; the operator can allow other hosts "
                 "(MASON_MIGRATION_HOSTS)."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +75,3 @@ class Execution:
 
     def cancel(self, run: UUID | str) -> TestResponse:
         return self.door.post(f"/api/execution/runs/{run}/cancel", scope=Scope.RUN)
-
-
-Make = Callable[[], Execution]
