@@ -38,6 +38,7 @@ class Served:
     given: Settings
     state: Path
     own_backlog: SecretStr | None
+    look: float = LOOK
 
     def settings(self) -> Settings:
         """As they are now, with what is stored. Raises DatabaseUnreachable, and UsageError for what cannot be read."""
@@ -60,7 +61,7 @@ class Served:
 
     def _look(self, known: Settings, changed: Callable[[], None], end: threading.Event) -> None:
         with closing(self.sealed()) as sealed:
-            while not end.wait(LOOK):
+            while not end.wait(self.look):
                 try:
                     now = self._with(sealed)
                 except MasonError as problem:  # away; when it is back, it is asked again
