@@ -109,7 +109,6 @@ class _Item:
         status, reason = self._how()
         shown_tasks = tuple(_task(task) for task in tasks)
         progress, result, row = self.progress, self.result, self.row
-        here = self.live or self.verdict is not None
         return ItemView(
             id=item_id,
             title=lenient.text(row.get("title")),
@@ -117,7 +116,7 @@ class _Item:
             status=status,
             verdict=self.verdict,
             reason=reason,
-            branch=lenient.text(result.get("branch") or (row.get("branch") if here else "")),
+            branch=lenient.text(row.get("branch") if self.live else result.get("branch")),
             commit=lenient.text(result.get("commit"), 100),
             pull_request_url=lenient.text(result.get("pull_request"), 2000),
             kept=lenient.text(result.get("kept"), _REASON),

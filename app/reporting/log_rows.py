@@ -94,8 +94,9 @@ def log_text(event: ev.Event, phase: Phase = Phase.SITE_REVIEW) -> LogText | Non
                 level=Level.ERROR if result.failed else Level.INFO,
                 metadata={"status": result.status.value, "total_fix_iterations": result.fix_iterations},
             )
-        case ev.Noted():
-            return LogText(message=event.message, level=event.level, metadata=event.metadata)
+        case ev.Noted(claim=claim):
+            about = {"item_id": str(claim.item_id)} if claim else {}
+            return LogText(message=event.message, level=event.level, metadata={**about, **event.metadata})
         case ev.ItemEvent():
             said = _of_item(event, phase)
             return said and LogText(

@@ -365,7 +365,7 @@ $$;
 
 -- log_lines: At most `limit` lines of a run's log behind the line `after`, or its newest; of one item, where it is named.
 -- `next` is the last line of the page, and of the whole log where there is no more to be found.
-create or replace function mason_log_lines(args jsonb) returns jsonb
+create or replace function mason_log_lines(args jsonb) returns json
 language plpgsql stable security invoker set search_path from current
 as $$
 declare
@@ -377,7 +377,7 @@ declare
   time_before timestamptz := '-infinity';
   id_before uuid := '00000000-0000-0000-0000-000000000000';
   ids uuid[];
-  page jsonb;
+  page json;
   last uuid;
 begin
   if args ->> 'after' is not null then
@@ -386,7 +386,7 @@ begin
     from mason_execution_logs l
     where l.id = (args ->> 'after')::uuid and l.execution_run_id = wanted;
     if not found then
-      return jsonb_build_array(jsonb_build_object('known', false));
+      return json_build_array(json_build_object('known', false));
     end if;
   end if;
 
@@ -414,7 +414,7 @@ begin
     ) shown;
   end if;
 
-  select coalesce(jsonb_agg(jsonb_build_object(
+  select coalesce(json_agg(json_build_object(
     'id', l.id, 'log_level', l.log_level, 'created_at', l.created_at, 'item_id', l.metadata ->> 'item_id',
     'message', case when length(l.message) > 4000 then left(l.message, 3999) || '…' else l.message end
   ) order by l.line, coalesce(l.created_at, '-infinity'), l.id), '[]')
@@ -423,7 +423,7 @@ begin
   where l.id = any (ids[:most]);
 
   if cardinality(ids) > most then
-    return jsonb_build_array(jsonb_build_object('known', true, 'lines', page, 'next', ids[most], 'more', true));
+    return json_build_array(json_build_object('known', true, 'lines', page, 'next', ids[most], 'more', true));
   end if;
   select l.id
   into last
@@ -431,6 +431,6 @@ begin
   where l.execution_run_id = wanted
   order by l.line desc, coalesce(l.created_at, '-infinity') desc, l.id desc
   limit 1;
-  return jsonb_build_array(jsonb_build_object('known', true, 'lines', page, 'next', last, 'more', false));
+  return json_build_array(json_build_object('known', true, 'lines', page, 'next', last, 'more', false));
 end
 $$;
