@@ -194,6 +194,10 @@ class PostgresExecutions:
     def unsettled(self) -> Sequence[UUID]:
         return [row["id"] for row in self._rows(_UNSETTLED)]
 
+    def pending(self, most: int) -> Sequence[UUID]:
+        query = "select id from executions where status = 'pending' order by created_at, id limit %(most)s"
+        return [row["id"] for row in self._rows(query, {"most": most})]
+
     def workspace(self, workspace_id: UUID) -> Workspace | None:
         rows = self._rows(f"{_WORKSPACE} and w.id = %(id)s", {"id": workspace_id})
         return Workspace(**rows[0]) if rows else None

@@ -114,13 +114,10 @@ class Processes:
                 os.killpg(int(known[0]), signal.SIGKILL)
         process.kill_orphans()
 
-    def terminate_all(self) -> None:
-        for place in self._running():
-            self._signal(place)
-
     def stop_all(self, seconds: float) -> None:
         """Ask all of them to stop, and wait for that at most so long."""
-        self.terminate_all()
+        for place in self._running():
+            self._signal(place)
         deadline = time.monotonic() + seconds
         while self._running() and time.monotonic() < deadline:
             self._reap()

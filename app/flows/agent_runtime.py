@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from app.domain.executions import LIFETIME, Execution, ExecutionStatus, Worker, Workspace
@@ -37,6 +37,9 @@ LOOK_AGAIN = 2.0
 
 STOPS = timedelta(seconds=15)
 """For how long a process may go on that was asked to stop."""
+
+NEXT = 4
+"""Waiting executions that are looked at when another has ended, oldest first."""
 
 STARTS = timedelta(minutes=10)
 """For how long an execution is started anew whose process did not reach the database."""
@@ -66,6 +69,7 @@ class RuntimePorts:
     processes: ExecutionProcesses
     directories: WorkspaceDirectories
     database: AppDatabase
+    jobs: JobQueue
     is_dead: Callable[[str], bool]
 
 
@@ -79,9 +83,7 @@ class Asked:
     gate: bool = False
 
 
-def start_execution(
-    executions: Executions, backlog: Backlog, repository: str | None, database: AppDatabase, asked: Asked
-) -> UUID:
+def start_execution(executions: Executions, backlog: Backlog, repository: str | None, asked: Asked) -> UUID:
     """Store an execution, which a worker begins with; its id. Raises NotThere for an unknown worker or work item.
 
     ``repository`` is the one that executions work on. An id that is no UUID is the id of no item.
@@ -99,7 +101,7 @@ def start_execution(
         template_id=worker.template or routing.domain_of(item.type),
         prompt=asked.prompt,
         gate=asked.gate,
-        created_at=database.now(),
+        created_at=datetime.now(UTC),  # the database stamps it by its own clock
     )
     executions.record(execution)
     return execution.id
@@ -159,28 +161,39 @@ def reconcile_execution(ports: RuntimePorts, execution_id: UUID) -> float | None
             return None
         match watch.execution.status:
             case ExecutionStatus.PENDING:
-                begin(ports, watch)
-                return LOOK_AGAIN
+                going = begins(ports, watch)
             case ExecutionStatus.RUNNING:
-                return LOOK_AGAIN if goes_on(ports, watch) else None
+                going = goes_on(ports, watch)
             case _:
-                return LOOK_AGAIN if is_stopping(ports, watch) else None
+                going = is_stopping(ports, watch)
+                if not going:
+                    make_room(ports)
+        return LOOK_AGAIN if going else None
 
 
-def begin(ports: RuntimePorts, watch: Watch) -> None:
-    """Start its process, unless that is on its way; one that ended without taking it had a reason."""
+def begins(ports: RuntimePorts, watch: Watch) -> bool:
+    """Start its process, unless that is on its way; one that ended without taking it had a reason. False where there is
+    no room for it: it is looked at when another has ended, and by the sweep.
+    """
     execution = watch.execution
     state = ports.processes.state(execution.id)
     if state is not None and state.alive:
-        return
+        return True
     if state is not None and (state.exit_code != _AWAY or watch.age > STARTS):
         why = state.said.removeprefix("mason: ") or "its process ended at once"
         ports.executions.fail(execution, f"It could not begin: {why}")  # unless it has begun meanwhile
-        return
+        return True
     try:
         ports.processes.begin(execution.id)
     except Busy:
-        log.debug("Execution %s waits: others are going on here", execution.id)
+        return False
+    return True
+
+
+def make_room(ports: RuntimePorts) -> None:
+    """Whoever waits for the place of one that is gone."""
+    for execution_id in ports.executions.pending(NEXT):
+        ports.jobs.defer(ReconcileExecution(execution_id=execution_id))
 
 
 def goes_on(ports: RuntimePorts, watch: Watch) -> bool:
@@ -194,6 +207,7 @@ def goes_on(ports: RuntimePorts, watch: Watch) -> bool:
         log.warning("The runner of execution %s was lost", execution.id)
     ports.processes.stop(execution.id, at_once=True)  # what its commands have left
     set_free(ports, execution)
+    make_room(ports)
     return False
 
 
@@ -224,10 +238,10 @@ def set_free(ports: RuntimePorts, execution: Execution) -> None:
             ports.executions.removed(workspace.id)
 
 
-def sweep_executions(ports: RuntimePorts, jobs: JobQueue) -> None:
+def sweep_executions(ports: RuntimePorts) -> None:
     """Have everything unsettled looked at, and remove the workspaces whose time is over, with row or without."""
     for execution_id in ports.executions.unsettled():
-        jobs.defer(ReconcileExecution(execution_id=execution_id))
+        ports.jobs.defer(ReconcileExecution(execution_id=execution_id))
     for workspace in ports.executions.workspaces(due=True):
         clear(ports, workspace)
     known = {workspace.id for workspace in ports.executions.workspaces()}

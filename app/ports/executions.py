@@ -65,6 +65,9 @@ class Executions(Protocol):
     def unsettled(self) -> Sequence[UUID]:
         """Executions that have not ended, or whose workspace is still occupied; oldest first."""
 
+    def pending(self, most: int) -> Sequence[UUID]:
+        """The oldest executions that nobody has begun."""
+
     def workspace(self, workspace_id: UUID) -> Workspace | None:
         """None for one that was removed, too."""
 

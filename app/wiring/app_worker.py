@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from uuid import UUID
@@ -54,10 +55,14 @@ def work_for(settings: Settings, repository: Path, stop: Stop) -> None:
                 redact=parts.redactor.text,
             )
         finally:
-            runtime.processes.terminate_all()
-            if isinstance(parts.place.dispatcher, LocalProcesses):
-                parts.place.dispatcher.stop_all(_STOP_RUNS)
-            runtime.processes.stop_all(_STOP_RUNS / 5)
+            stop_processes(parts, runtime)
+
+
+def stop_processes(parts: AppParts, runtime: Runtime) -> None:
+    """Local runs and executions side by side, within the same time."""
+    groups = [runtime.processes, *([there] if isinstance(there := parts.place.dispatcher, LocalProcesses) else [])]
+    with ThreadPoolExecutor(len(groups)) as pool:
+        list(pool.map(lambda group: group.stop_all(_STOP_RUNS), groups))
 
 
 def flows_of(parts: AppParts, runtime: Runtime) -> Flows:
@@ -77,7 +82,7 @@ def flows_of(parts: AppParts, runtime: Runtime) -> Flows:
             return reconcile_execution(runtime.ports, execution_id)
 
     def look_at_everything() -> None:
-        sweep_executions(runtime.ports, ports.jobs)
+        sweep_executions(runtime.ports)
         forget_ended(ports, parts.sealed)
         sweep(ports)
 

@@ -64,6 +64,7 @@ def open_runtime(parts: AppParts) -> Runtime:
         processes=processes,
         directories=directories_of(settings),
         database=parts.database,
+        jobs=parts.queue,
         is_dead=is_dead,
     )
     return Runtime(ports=ports, processes=processes, executions=executions)
@@ -75,7 +76,6 @@ def agent_runtime(parts: AppParts) -> AgentRuntime:
     return AgentRuntime(
         executions=runtime.executions,
         backlog=parts.ports.backlog,
-        database=parts.database,
         directories=runtime.ports.directories,
         repository=repository_of(parts.settings, parts.repository),
     )

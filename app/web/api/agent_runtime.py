@@ -21,7 +21,6 @@ from app.flows.agent_runtime import (
     execution_of,
     start_execution,
 )
-from app.ports.app_database import AppDatabase
 from app.ports.backlog import Backlog
 from app.ports.executions import Executions, WorkspaceDirectories
 from app.web.api.framework import ApiBlueprint, Failure, InPlace, Model, answer, needs
@@ -36,7 +35,6 @@ class AgentRuntime:
 
     executions: Executions
     backlog: Backlog
-    database: AppDatabase
     directories: WorkspaceDirectories
     repository: str | None
 
@@ -134,7 +132,7 @@ def agent_runtime_routes(runtime: AgentRuntime) -> ApiBlueprint:
     def execute(body: ExecuteBody) -> Response:
         """Start an execution: an agent works on an item, in a workspace of its own."""
         asked = Asked(worker=body.worker_id, work_item=body.work_item_id, prompt=body.prompt, gate=body.gate)
-        started = start_execution(executions, runtime.backlog, runtime.repository, runtime.database, asked)
+        started = start_execution(executions, runtime.backlog, runtime.repository, asked)
         return answer(Started(execution_id=started), HTTPStatus.CREATED)
 
     @api.get("/executions/<id>", responses={"200": ExecutionAnswer, "404": Failure})

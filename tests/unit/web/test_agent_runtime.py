@@ -20,7 +20,6 @@ from app.backlog.postgres import postgres_backlog
 from app.database.api_keys import api_keys
 from app.database.executions import PostgresExecutions, stored_executions
 from app.database.schema import prepare
-from app.database.store import app_database
 from app.domain.api_keys import Scope
 from app.domain.executions import LIFETIME, ExecutionOutput, ExecutionResult, Workspace
 from app.domain.items import ItemStatus, NewItem
@@ -113,7 +112,6 @@ def world(tmp_path: Path, database: str, empty_database: str) -> Iterator[World]
         runtime = AgentRuntime(
             executions=executions,
             backlog=stack.enter_context(closing(postgres_backlog(database, patience=5))),
-            database=stack.enter_context(closing(app_database(empty_database))),
             directories=Directories(tmp_path / "workspaces", "work", "/usr/bin:/bin"),
             repository=None,
         )
