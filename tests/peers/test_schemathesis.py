@@ -189,6 +189,7 @@ def with_examples(document: dict[str, Any], known: dict[str, UUID | str]) -> dic
     exemplify("/api/execution/runs/{id}/cancel", "post", "id", "waiting")
     exemplify("/api/agent-runtime/executions/{id}", "get", "id", "execution")
     exemplify("/api/agent-runtime/executions/{id}/cancel", "post", "id", "execution")
+    paths["/api/setup/migrations"]["post"]["requestBody"]["content"]["application/json"].pop("examples")
     body("/api/execution/start", {"itemIds": [said["item"]]})
     body("/api/agent-runtime/execute", {"workerId": "patch", "workItemId": said["item"], "prompt": "Do it."})
     return document

@@ -51,7 +51,7 @@ def docs_page(document: Mapping[str, Any]) -> str:
         schemas=document["components"]["schemas"],
         words=type_words,
         bounds=lambda schema: ", ".join(bounds(schema)),
-        example=lambda content: _example(content, document),
+        examples=_examples,
     )
 
 
@@ -77,7 +77,7 @@ def bounds(schema: Mapping[str, Any]) -> Iterator[str]:
     """The limits of a value, also of one that may be absent."""
     for one in (schema, *schema.get("anyOf", ())):
         yield from (words.format(one[name]) for name, words in _BOUNDS.items() if name in one)
-    if schema.get("default") is not None:
+    if schema.get("default") is not None and "const" not in schema:
         yield f"{json.dumps(schema['default'])} unless given"
 
 
@@ -92,13 +92,8 @@ def _groups(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return {tag: found for tag, found in groups.items() if found}
 
 
-def _example(content: Mapping[str, Any], document: Mapping[str, Any]) -> object:
-    """An example of a body: its own, else its schema's first; None when nobody wrote one."""
-    if "examples" in content:
-        return next(iter(content["examples"].values()))["value"]
-    name = str(content["schema"].get("$ref", "")).rpartition("/")[2]
-    found = document["components"]["schemas"].get(name, {}).get("examples", [])
-    return found[0] if found else None
+def _examples(content: Mapping[str, Any]) -> list[object]:
+    return [example["value"] for example in content.get("examples", {}).values()]
 
 
 def _pretty(value: object) -> str:

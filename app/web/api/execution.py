@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from app.domain.api_keys import ApiKey, Scope
 from app.domain.credentials import Credentials
 from app.flows.start_execution import MOST_ITEMS, Start
-from app.web.api.framework import ApiBlueprint, Failure, InPlace, Model, answer, needs
+from app.web.api.framework import ApiBlueprint, Failure, InPlace, Model, answer, needs, shown_as
 from app.web.api.guard import api_key
 from app.web.errors import Invalid
 
@@ -26,6 +26,17 @@ class StartBody(Model):
     """Without ``supabaseUrl`` and ``supabaseKey`` the configured backlog is meant, without ``repositoryId`` the one
     repository that all items are of, without ``baseBranch`` its default branch.
     """
+
+    model_config = shown_as(
+        configured={"itemIds": ["123e4567-e89b-12d3-a456-426614174000"]},
+        project={
+            "supabaseUrl": "https://abcdefghijklmnopqrst.supabase.co",
+            "supabaseKey": "sb_secret_…",
+            "itemIds": ["123e4567-e89b-12d3-a456-426614174000"],
+            "branchName": "mason/execute-batch-1",
+            "baseBranch": "main",
+        },
+    )
 
     supabase_url: str | None = Field(default=None, min_length=1, max_length=500)
     supabase_key: str | None = Field(default=None, min_length=1, max_length=5000)

@@ -202,7 +202,7 @@ class RunDetails(Model):
 
 
 def run_routes(reading: RunReading) -> ApiBlueprint:
-    api = ApiBlueprint("runs", tag="Execution", prefix="/api/execution/runs")
+    api = ApiBlueprint("runs", tag="Runs", prefix="/api/execution/runs")
 
     @api.get("", responses={"200": RunsAnswer})
     @needs(Scope.READ)

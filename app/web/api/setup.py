@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 from urllib.parse import urlsplit
 
 from flask import Response
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from app.domain.api_keys import Scope
 from app.ports.migrations import ConnectionString, Migrated, Migrator, ProjectPassword, ProjectToken, Target
-from app.web.api.framework import ApiBlueprint, Failure, Model, answer, needs
+from app.web.api.framework import ApiBlueprint, Failure, Model, answer, needs, shown_as
 from app.web.errors import Invalid
 
 MISSING = "Missing credentials"
@@ -26,16 +27,10 @@ class MigrationTarget(Model):
     What is given is used once, and stored nowhere.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"projectRef": "abcdefghijklmnopqrst", "accessToken": "sbp_…"},
-                {"supabaseUrl": "https://abcdefghijklmnopqrst.supabase.co", "databasePassword": "…"},
-                {
-                    "connectionString": "postgresql://postgres.abcdefghijklmnopqrst:…@….pooler.supabase.com:5432/postgres"
-                },
-            ]
-        }
+    model_config = shown_as(
+        token={"projectRef": "abcdefghijklmnopqrst", "accessToken": "sbp_…"},
+        password={"supabaseUrl": "https://abcdefghijklmnopqrst.supabase.co", "databasePassword": "…"},
+        connection={"connectionString": "postgresql://postgres.abcdefghijklmnopqrst:…@….pooler.supabase.com/postgres"},
     )
 
     project_ref: str | None = Field(None, max_length=40, description="The project's ref, as in its URL.")
@@ -62,7 +57,7 @@ class Realtime(Model):
 
 
 class MigrationsApplied(Model):
-    success: bool = True
+    success: Literal[True] = True
     migrations: list[str] = Field(description="What was applied now, in order; empty when it was up to date.")
     realtime: Realtime
 

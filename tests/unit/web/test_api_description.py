@@ -14,7 +14,7 @@ from pydantic import Field
 
 from app.domain.api_keys import Scope
 from app.web.api.description import operations
-from app.web.api.framework import ApiBlueprint, Failure, InPlace, Model, answer, needs
+from app.web.api.framework import ApiBlueprint, Failure, InPlace, Model, answer, needs, shown_as
 from app.web.bodies import JSON
 from tests.unit.web.api_kit import ApiDoor
 
@@ -26,6 +26,8 @@ class Colour(StrEnum):
 
 class Thing(Model):
     """A thing, as `somebody` <made> it."""
+
+    model_config = shown_as(least={"thingId": "00000000-0000-0000-0000-000000000007"})
 
     thing_id: UUID
     title: str = Field("nothing", max_length=20, description="What it is called, in *one* line <b>not bold</b>.")
@@ -177,6 +179,12 @@ def test_page__shows_every_operation_and_schema(door: ApiDoor, document: dict[st
     assert {f"schema-{name}" for name in document["components"]["schemas"]} <= set(ids)
     links = re.findall(r' href="#([^"]*)"', text)
     assert set(links) <= set(ids)
+
+
+def test_examples__are_in_the_document_and_on_the_page(door: ApiDoor, document: dict[str, Any]) -> None:
+    content = document["paths"]["/api/things/{thingId}"]["post"]["requestBody"]["content"][JSON]
+    assert content["examples"] == {"least": {"value": {"thingId": "00000000-0000-0000-0000-000000000007"}}}
+    assert "&#34;thingId&#34;: &#34;00000000-0000-0000-0000-000000000007&#34;" in door.get("/api/docs").text
 
 
 def test_page__texts_are_escaped(door: ApiDoor) -> None:
