@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from flask import Flask, Request, Response, request
 
@@ -19,6 +19,7 @@ from app.domain.api_keys import ApiKey
 from app.errors import NotAllowed
 from app.ports.api_keys import ApiKeys
 from app.web.bodies import FORM, Deadlines, content_type, read_body
+from app.web.errors import Malformed
 from app.web.pages.rendering import page, render
 
 COOKIE = "mason_session"
@@ -140,7 +141,7 @@ def add_sign_in(app: Flask, sessions: Sessions, deadlines: Deadlines) -> None:
         """Idempotent but for the cookie's time."""
         require_same_origin(request)
         content_type(request.environ, FORM)
-        said = parse_qs(read_body(request.environ, FORM_LIMIT, deadlines).decode("utf-8", "replace"), max_num_fields=10)
+        said = _fields(read_body(request.environ, FORM_LIMIT, deadlines))
         onward, address = local(said.get("next", [""])[0]), request.remote_addr or ""
         if not attempts.allowed(address):
             return _form(onward, "Too many attempts. Try again in a minute.", HTTPStatus.TOO_MANY_REQUESTS)
@@ -154,6 +155,14 @@ def add_sign_in(app: Flask, sessions: Sessions, deadlines: Deadlines) -> None:
     def sign_out() -> Response:
         require_same_origin(request)
         return sessions.end(_to("/sign-in"))
+
+
+def _fields(body: bytes) -> dict[str, list[str]]:
+    """Raises Malformed."""
+    try:
+        return parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+    except ValueError:
+        raise Malformed("This is no form of ours.") from None
 
 
 def _form(onward: str, problem: str = "", status: int = HTTPStatus.OK) -> Response:
@@ -176,6 +185,6 @@ def require_same_origin(asking: Request) -> None:
     """Raises NotAllowed for a form that another site sent. Browsers say so; who says nothing is no browser."""
     site = asking.headers.get("Sec-Fetch-Site")
     origin = asking.headers.get("Origin")
-    own = origin is None or urlsplit(origin).netloc == asking.host
+    own = origin is None or origin.partition("://")[2] == asking.host
     if not own if site is None else site != "same-origin":
         raise NotAllowed("This form was sent by another site.")
