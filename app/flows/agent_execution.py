@@ -102,7 +102,8 @@ class ExecutionWork:
     def result(self, error: str = "") -> ExecutionResult:
         """How it ended, with what is known of it so far."""
         output = replace(self.output, logs=self.journal.lines)
-        return ExecutionResult(error=error[: limits.LONGEST_ERROR], output=output, usage=self.usage)
+        sentence = one_line(error[:1].upper() + error[1:], limits.LONGEST_ERROR)
+        return ExecutionResult(error=sentence, output=output, usage=self.usage)
 
 
 def execute(ports: ExecutionPorts, execution_id: UUID, stop: Stop) -> None:
@@ -304,6 +305,7 @@ def tell_check(work: ExecutionWork, result: CheckResult) -> None:
 def write_down(work: ExecutionWork, result: ExecutionResult) -> bool:
     """The end, also when the database is away for a while; whether it was ours to write."""
     ports = work.ports
+    stamina.instrumentation.set_on_retry_hooks(())  # the heartbeat tells of an outage
     again = stamina.retry_context(
         on=DatabaseUnreachable, attempts=None, timeout=ports.patience, wait_initial=0.1, wait_max=2.0
     )

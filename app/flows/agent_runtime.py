@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from app.domain.executions import LIFETIME, Execution, ExecutionStatus, Worker, Workspace
+from app.domain.executions import LIFETIME, LONGEST_ERROR, Execution, ExecutionStatus, Worker, Workspace
 from app.domain.jobs import ReconcileExecution
+from app.domain.text import one_line
 from app.errors import Busy, NotNow, NotThere, Unreachable
 from app.ports.app_database import AppDatabase
 from app.ports.backlog import Backlog
@@ -180,7 +181,7 @@ def begins(ports: RuntimePorts, watch: Watch) -> bool:
     if state is not None and state.alive:
         return True
     if state is not None and (state.exit_code != _AWAY or watch.age > STARTS):
-        why = state.said.removeprefix("mason: ") or "its process ended at once"
+        why = one_line(state.said.removeprefix("mason: "), LONGEST_ERROR - 100) or "its process ended at once"
         ports.executions.fail(execution, f"It could not begin: {why}")  # unless it has begun meanwhile
         return True
     try:
