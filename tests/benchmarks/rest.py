@@ -8,8 +8,9 @@ from collections.abc import Callable
 from tests.benchmarks import engine
 from tests.benchmarks.bench import Row
 from tests.benchmarks.run_views import views
+from tests.benchmarks.starts import start
 
-BENCHMARKS: dict[str, Callable[[], list[Row]]] = {"views": views}
+BENCHMARKS: dict[str, Callable[[], list[Row]]] = {"views": views, "start": start}
 
 if __name__ == "__main__":
     sys.exit(engine.main(benchmarks=BENCHMARKS, command="rest", description=__doc__))
