@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from app.backlog.embedded import EmbeddedPostgres
 from app.cli import main
 from app.database.api_keys import api_keys
 from app.domain.api_keys import Scope
+from app.wiring.databases import APP_DATABASE, database_beside
 
 Run = Callable[..., Result]
 
@@ -98,3 +100,12 @@ def test_embedded__is_used_where_no_database_is_named_and_no_server_runs(data_ro
     assert KEY.fullmatch(made.stdout), made.output
     listed = CliRunner().invoke(main, ["api-key", "list", *arguments], env=environment)
     assert made.stdout.split("_")[1] in listed.stdout
+
+
+def test_embedded__of_a_server_that_runs_is_shared(data_root: Path) -> None:
+    environment = {"MASON_STATE_DIR": str(data_root), "DATABASE_URL": "", "MASON_DATABASE_URL": ""}
+    with EmbeddedPostgres(data_root / "postgres", throwaway=True) as server:
+        made = CliRunner().invoke(main, ["api-key", "create", "ci", "--repository", str(data_root)], env=environment)
+        assert KEY.fullmatch(made.stdout), made.output
+        with closing(api_keys(database_beside(server.dsn, APP_DATABASE))) as keys:
+            assert keys.verified(made.stdout.strip()) is not None

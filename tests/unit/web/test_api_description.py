@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
 from flask import Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from app.domain.api_keys import Scope
 from app.web.api.description import operations
@@ -153,6 +155,21 @@ def test_document__every_reference_leads_somewhere(document: dict[str, Any]) -> 
 def test_document__is_the_same_each_time(document: dict[str, Any]) -> None:
     one, other = (ApiDoor(routes=(things(),)).get("/api/openapi.json").data for _ in range(2))
     assert one == other
+
+
+def test_models__of_all_routes_have_a_name_each() -> None:
+    """In a description schemas go by the names of their classes: of two with one name, only one would be shown."""
+    importlib.import_module("app.wiring.api")
+
+    def below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+        for each in model.__subclasses__():
+            yield each
+            yield from below(each)
+
+    ours = {one for one in below(BaseModel) if one.__module__.startswith("app.web.api.")}
+    names = [one.__name__ for one in ours]
+    assert len(names) > 10
+    assert sorted(names) == sorted(set(names))
 
 
 @pytest.mark.parametrize("path", ["/api/openapi.json", "/api/docs"])
