@@ -62,6 +62,18 @@ def follow_links(page: Page) -> None:
     assert page.evaluate("document.activeElement.textContent") == "Skip to the routes"
 
 
+def test_docs__for_who_has_signed_in(served: Served, browser: Browser) -> None:
+    page = browser.new_page()
+    answer = page.goto(f"{served.url}/api/docs")
+    assert answer is not None
+    assert answer.status == 401
+    page.goto(f"{served.url}/sign-in?next=/api/docs")
+    page.locator("#key").fill(served.key)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{served.url}/api/docs")
+    assert page.title() == "Mason: the REST API"
+
+
 def connection(served: Served) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(urlsplit(served.url).netloc, timeout=30)
 
