@@ -18,6 +18,7 @@ it is not at fault, and nothing of this may loop.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -89,20 +90,20 @@ def prepare(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> Dispatch:
     if dispatch.base is None:
         dispatch = saved(ports, fence, replace(dispatch, base=repository.base()))
     if dispatch.work is Work.RUN:
-        claimed = claim_items(ports, fence, dispatch)
+        claimed = claim_items(ports, fence, dispatch, ports.backlog.items(dispatch.items))
         if not claimed:
             return end(ports, fence, dispatch, "nothing", "Somebody else has its items, or they are not approved now")
         show_waiting(repository, dispatch, claimed, ports.page_of(dispatch))
     return hand_over(ports, fence, dispatch)
 
 
-def claim_items(ports: AppPorts, fence: Fence, dispatch: Dispatch) -> list[Item]:
-    """Its items that are ours: claimed now, or by an earlier call. The run's rows come first, the claims refer to them.
+def claim_items(ports: AppPorts, fence: Fence, dispatch: Dispatch, items: Sequence[Item]) -> list[Item]:
+    """Of its items as they were just read, those that are ours: claimed now, or by an earlier call. The run's rows come
+    first, the claims refer to them.
 
     Idempotent because each claim is a conditional update of an approved item.
     """
     backlog = ports.backlog
-    items = backlog.items(dispatch.items)
     claimed = [item for item in items if item.status is ItemStatus.IN_PROGRESS and item.run_id == dispatch.id]
     approved = [item for item in items if item.status is ItemStatus.APPROVED]
     if approved:

@@ -75,7 +75,7 @@ def start_execution(ports: AppPorts, own: OwnProjects, asked: Start) -> UUID:
         name, items = asked_items(theirs, asked)
         place = fitting_place(theirs, name, items, asked.base_branch)
         dispatch = recorded(theirs, own, asked, name, items, place)
-        claim_all_or_none(theirs, dispatch)
+        claim_all_or_none(theirs, dispatch, items)
         ports.jobs.defer(ReconcileRun(run_id=dispatch.id))
         return dispatch.id
 
@@ -187,7 +187,7 @@ def recorded(
     )
 
 
-def claim_all_or_none(ports: AppPorts, dispatch: Dispatch) -> None:
+def claim_all_or_none(ports: AppPorts, dispatch: Dispatch, items: Sequence[Item]) -> None:
     """Claim its items, as `reconcile_run` would. Raises ItemsRefused when somebody else has got one of them meanwhile:
     the others go back, and the run ends.
     """
@@ -195,8 +195,9 @@ def claim_all_or_none(ports: AppPorts, dispatch: Dispatch) -> None:
         now = ports.database.dispatch(dispatch.id)
         if now is None or now.state is not DispatchState.PREPARING or now.tries or now.cancelled_by:
             return  # a worker was faster
-        claimed = {item.id for item in claim_items(ports, fence, now)}
-        lost = [item for item in now.items if item not in claimed]
+        lost = unclaimed(now, claim_items(ports, fence, now, items))
+        if lost:  # a worker that came between may have claimed them for this very run
+            lost = unclaimed(now, claim_items(ports, fence, now, ports.backlog.items(now.items)))
         if not lost:
             return
         reason = "Somebody else took some of its items at the same moment"
@@ -205,3 +206,9 @@ def claim_all_or_none(ports: AppPorts, dispatch: Dispatch) -> None:
         close(ports, now, reason, untold=True)
         end(ports, fence, now, "nothing", reason)
     refuse(dict.fromkeys(lost, "somebody else took it at the same moment"), dispatch.items)
+
+
+def unclaimed(dispatch: Dispatch, claimed: Sequence[Item]) -> list[UUID]:
+    """The items that a run has not got."""
+    ours = {item.id for item in claimed}
+    return [item for item in dispatch.items if item not in ours]

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,9 +156,13 @@ def local_repository(repository: Path) -> LocalRepository:
     def source() -> Source:
         return Source.open(repository, environment().get("PATH", os.defpath))
 
+    @lru_cache(maxsize=64)  # a commit's files never change, and each question costs several processes
+    def read(commit: str, path: str) -> bytes | None:
+        return source().read(commit, path)
+
     return LocalRepository(
         pin=lambda branch: source().pin(branch),
-        read=lambda commit, path: source().read(commit, path),
+        read=read,
         name=home_of(repository),
     )
 
