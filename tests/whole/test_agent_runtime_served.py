@@ -16,12 +16,14 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from app import users
 from app.database.api_keys import api_keys
 from app.database.schema import prepare
 from app.domain.api_keys import Scope
 from tests.fakes.github import FakeGitHub
-from tests.unit.workspace.repositories import git
-from tests.whole.kit import LONG, Project, Turnstile, alive
+from tests.other_users import IDS, needs_root
+from tests.unit.workspace.repositories import git, new_repository
+from tests.whole.kit import FILES, LONG, Project, Turnstile, alive, policy
 from tests.whole.prds import new
 from tests.whole.served import NAME, ROOT, Process, Served, free_port, settings_of, wait_for
 
@@ -77,24 +79,25 @@ class Runtime:
 
 
 @pytest.fixture
-def make_runtime(
-    make_project: Callable[..., Project], empty_database: str, tmp_path: Path
-) -> Iterator[Callable[..., Runtime]]:
+def make_runtime(data_root: Path, database: str, empty_database: str) -> Iterator[Callable[..., Runtime]]:
     """Without GitHub, over the checkout; the command worker is a shell script."""
     made: list[Runtime] = []
 
     def make(script: str = "true", **environment: str) -> Runtime:
-        project = make_project()
-        agent = tmp_path / "agent.sh"
-        agent.write_text(f"cat > {shlex.quote(str(tmp_path / 'told'))}\n{script}\n")
+        files = {**FILES, ".github/mason.yml": policy()}
+        project = Project(repository=new_repository(data_root / "sample", files), dsn=database, root=data_root)
+        told, agent = data_root / "told", data_root / "agent.sh"
+        told.mkdir()
+        told.chmod(0o777)
+        agent.write_text(f"cat > {shlex.quote(str(told))}/prompt\n{script}\n")
         settings = {
             "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
+            "HOME": str(data_root),
             "PYTHONPATH": str(ROOT),
             "MASON_DSN": project.dsn,
             "MASON_DATABASE_URL": empty_database,
-            "MASON_STATE_DIR": str(tmp_path / "state"),
-            "MASON_RUNS_DIR": str(tmp_path / "runs"),
+            "MASON_STATE_DIR": str(data_root / "state"),
+            "MASON_RUNS_DIR": str(data_root / "runs"),
             "MASON_DATABASE_PATIENCE": "20",
             "MASON_SWEEP": "1",
             "MASON_WORKERS": "1",
@@ -159,7 +162,7 @@ def test_runtime__checks_that_fail_make_it_an_error_with_the_diff(make_runtime: 
     assert seen["output"]["filesChanged"] == ["src/hello.txt", "src/new.txt"]
     assert seen["output"]["summary"] == "I did <b>it</b>"
     assert (seen["output"]["testsRun"], seen["output"]["testsPassed"]) == (True, False)
-    told = (runtime.project.root / "told").read_text()
+    told = (runtime.project.root / "told" / "prompt").read_text()
     assert "````data\nDo <i>it</i>\n````" in told
 
 
@@ -244,6 +247,25 @@ def test_runtime__the_sweep_removes_what_is_due_with_row_or_without(make_runtime
     wait_for(lambda: not stray.exists() and not (root / due["id"]).exists(), "both are gone", runtime.said)
     wait_for(lambda: runtime.workspaces() == [], "its row, too", runtime.said)
     assert fresh.exists() and other.exists()
+
+
+@needs_root
+def test_runtime__an_agent_is_another_user_and_its_workspace_is_ours_afterwards(
+    make_runtime: Callable[..., Runtime],
+) -> None:
+    runtime = make_runtime("id -u > src/who.txt; env > src/env.txt", MASON_USERS=f"{IDS[0]}-{IDS[-1]}")
+    runtime.served.worker()
+    seen = runtime.ended(runtime.execute("command", new_item(runtime), "Say who you are"))
+    assert seen["status"] == "success", runtime.said()
+    (workspace,) = runtime.workspaces()
+    place = Path(workspace["path"])
+    user = int((place / "src/who.txt").read_text())
+    assert user in IDS
+    assert "MASON_DSN" not in (place / "src/env.txt").read_text()
+    assert "MASON_DATABASE_URL" not in (place / "src/env.txt").read_text()
+    assert place.stat().st_uid == 0 and not users.reaches(place, user)
+    assert runtime.client.delete(f"/workspaces/{workspace['id']}").status_code == 200
+    assert not place.exists()
 
 
 def test_runtime__a_work_item_of_a_repository_on_github(
