@@ -7,6 +7,7 @@
 
   const STEADY = 2000, HIDDEN = 30000, LONGEST = 60000;
   const stale = document.getElementById("stale");
+  document.getElementById("again").hidden = true;
   const touched = new WeakSet(); // what the reader has opened or closed stays as the reader left it
   let tag = ""; // the first look costs one page and sees what happened while this one travelled
   let pause = STEADY;
@@ -46,6 +47,12 @@
     if (!old.dataset.since) bringChildren(old, fresh);
   }
 
+  function dropped(node) {
+    const next = node.nextSibling;
+    node.remove();
+    return next;
+  }
+
   // Parts are told apart by their ids; between two of those, by their places.
   function bringChildren(old, fresh) {
     const named = new Map();
@@ -59,6 +66,8 @@
     for (const child of [...fresh.childNodes]) {
       const known = child.id ? named.get(child.id) : undefined;
       if (known && known.nodeName === child.nodeName) {
+        // What is in between goes: whoever is moved loses the focus, the scroll and the selection.
+        while (place && place !== known && !place.id) place = dropped(place);
         if (known === place) place = place.nextSibling;
         else old.insertBefore(known, place);
         bring(known, child);
@@ -70,11 +79,7 @@
         old.insertBefore(document.importNode(child, true), place);
       }
     }
-    while (place) {
-      const next = place.nextSibling;
-      place.remove();
-      place = next;
-    }
+    while (place) place = dropped(place);
   }
 
   function swap(text) {
