@@ -131,7 +131,9 @@ class SqlBacklog(StoredRunViews, StoredStarts):
 
     def close_run(self, result: RunResult) -> None:
         if result.run_id is not None:
-            self._session.rows("close_run", run_columns(result) | {"run": result.run_id})
+            results = tuple(ItemResult(item=one.item, outcome=self._safe(one.outcome)) for one in result.results)
+            columns = run_columns(replace(result, results=results))
+            self._session.rows("close_run", columns | {"run": result.run_id})
 
     def claim(self, item: Item, *, run_id: UUID, claimed_by: str, branch: str) -> Claimed | None:
         claim = Claim(item_id=item.id, run_id=run_id, attempt=item.attempt + 1, claimed_by=claimed_by)

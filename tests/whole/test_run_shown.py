@@ -103,7 +103,10 @@ def test_run_shown__no_secret_is_in_it(project: Project) -> None:
         assert [check.output for check in item.checks if check.output] == ["found ***\n"]
     everything = [
         project.rows(f"select * from {table}")
-        for table in ("mason_pm_execution_results", "mason_pm_validation_iterations", "mason_execution_logs")
+        for table in (
+            *("mason_pm_execution_results", "mason_pm_validation_iterations", "mason_execution_logs"),
+            *("mason_execution_progress", "mason_remote_execution_runs"),
+        )
     ]
     columns = "select execution_result, failure_reason from mason_pm_backlog_items"
     assert SECRET not in str(everything) + str(project.rows(columns)) + repr(view)
