@@ -12,12 +12,12 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from app.gate.visit_pages import BROWSERS
-from tests.peers import test_schemathesis
+from tests.whole import served_api
+from tests.whole.served_api import Served
 
 pytestmark = pytest.mark.peer
 
-served = test_schemathesis.served
-Served = test_schemathesis.Served
+served = served_api.served
 
 
 @pytest.fixture

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 
-from app.backlog import migrate
 from app.backlog.postgres import postgres_backlog
 from app.domain.events import Level
 from app.domain.runs import Run
@@ -25,10 +20,12 @@ from app.planning.item_file import read_item_file
 from app.ports.backlog import LogRow
 from tests.contracts.test_backlog import BASE
 from tests.contracts.test_run_views import failed_outcome
-from tests.unit.workspace.repositories import new_repository
-from tests.whole.served import ROOT, Process, free_port, wait_for
+from tests.whole import served_api
+from tests.whole.served_api import Served
 
 pytestmark = pytest.mark.peer
+
+served = served_api.served
 
 LIMIT = 900.0
 """Seconds that everything may take."""
@@ -48,79 +45,6 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "409", "503"]
 include-name = ["GET /api/execution/runs", "GET /api/execution/runs/{id}/logs"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
 """
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
-    """Where the web server listens, with a key of scope admin, and its environment."""
-
-    url: str
-    key: str
-    environment: dict[str, str]
-
-    @property
-    def bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"}
-
-    def get(self, path: str) -> Any:
-        return httpx.get(self.url + path, headers=self.bearer, timeout=30).raise_for_status().json()
-
-    def post(self, path: str, body: object) -> Any:
-        return httpx.post(self.url + path, headers=self.bearer, json=body, timeout=30).raise_for_status().json()
-
-
-@pytest.fixture
-def served(tmp_path: Path, make_database: Callable[[str], str]) -> Iterator[Served]:
-    backlog, own = make_database("template0"), make_database("template0")
-    migrate.apply(backlog)
-    new_repository(tmp_path / "repository", {"a.txt": "one\n"})
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "MASON_DSN": backlog,
-        "MASON_DATABASE_URL": own,
-        "MASON_STATE_DIR": str(tmp_path / "state"),
-        "MASON_RUNS_DIR": str(tmp_path / "runs"),
-        "MASON_WORKERS": "1",
-        "HTTPS_PROXY": "http://127.0.0.1:1",  # nobody out in the world is asked
-    }
-    port = free_port()
-    web = Process(
-        command=[
-            *(sys.executable, "-m", "app", "web", "--repository", str(tmp_path / "repository"), "--port", str(port))
-        ],
-        environment=environment,
-        log=tmp_path / "web.log",
-        cwd=ROOT,
-    )
-    web.start()
-    try:
-        wait_for(lambda: answers(port) or ended(web), "the web server answers", web.log.read_text)
-        key = mason(environment, "api-key", "create", "schemathesis", "--scope", "admin").strip()
-        yield Served(url=f"http://127.0.0.1:{port}", key=key, environment=environment)
-    finally:
-        web.kill()
-
-
-def answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def ended(process: Process) -> bool:
-    assert process.child is not None
-    assert process.child.poll() is None, process.log.read_text()
-    return False
-
-
-def mason(environment: dict[str, str], *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "app", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_schemathesis__finds_nothing(tmp_path: Path, served: Served) -> None:
