@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from app.domain.dispatches import DispatchState
 from app.domain.runs import Run
+from app.errors import DatabaseUnreachable
 from app.flows.reconcile_run import reconcile_run
 from tests.unit.flows.execution_kit import Execution
 from tests.unit.flows.web_world import WebWorld
@@ -60,6 +62,35 @@ def test_cancel__of_a_run_that_has_ended_is_refused(world: WebWorld, execution: 
     reconcile_run(world.ports, dispatch.id)
     assert error_of(execution.cancel(dispatch.id))[0] == 409
     assert world.statuses([item]) == ["completed"]
+
+
+def test_cancel__of_a_run_that_its_last_job_has_closed_is_refused(world: WebWorld, execution: Execution) -> None:
+    """The worker has not looked since."""
+    dispatch, workflow, (item,) = world.started()
+    world.settle(world.begin(dispatch, item))
+    world.rows.execute("update mason_remote_execution_runs set status = 'success' where id = %s", [dispatch.id])
+    assert error_of(execution.cancel(dispatch.id)) == (409, f"Run {dispatch.id} has ended already.")
+    workflow.finish("success")
+    reconcile_run(world.ports, dispatch.id)
+    assert world.run_rows(dispatch.id)["status"] == "success"
+
+
+def test_cancel__while_the_backlog_is_away_stops_the_run_and_the_worker_puts_off(
+    world: WebWorld, execution: Execution
+) -> None:
+    (item,) = world.add_items(1)
+    run = execution.started(item)
+
+    class Away:
+        def __getattr__(self, _: str) -> None:
+            raise DatabaseUnreachable
+
+    there, world.ports = world.ports, replace(world.ports, backlog=Away())  # type: ignore[arg-type]
+    assert execution.cancel(run).status_code == 200
+    world.ports = there
+    assert world.statuses([item]) == ["in_progress"]
+    reconcile_run(world.ports, run)
+    assert world.statuses([item]) == ["deferred"]
 
 
 def test_cancel__of_an_unknown_run_is_refused(execution: Execution) -> None:
