@@ -69,8 +69,9 @@ def mason(name: str, serving: Serving) -> list[str]:
 
 def local_url(serving: Serving) -> str:
     """The address of the web app on this machine."""
-    host = f"[{serving.host}]" if ":" in serving.host else serving.host
-    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{serving.port}"  # noqa: S104 - of all, one
+    every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens everywhere listens here
+    host = every.get(serving.host, serving.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{serving.port}"
 
 
 def web(settings: Settings, serving: Serving, say: Callable[[str], None]) -> None:

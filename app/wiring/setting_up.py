@@ -70,8 +70,10 @@ class SupabaseProject:
 
     def prepare(self, backlog: NewBacklog, webhook_url: str, secret: str) -> Prepared:
         done = self.migrations(target := target_of(backlog))
-        lines = [f"applied {name}" for name in done.applied] or ["the tables were up to date"]
-        lines += [f"realtime does not tell of {name}" for name in {*done.unpublished, *done.partial}]
+        count = len(done.applied)
+        lines = [f"applied {count} migration{'s' * (count > 1)}" if count else "the tables were up to date"]
+        if done.publication:
+            lines += [f"realtime does not tell of {name}" for name in sorted({*done.unpublished, *done.partial})]
         if not webhook_url:
             return Prepared(
                 lines=(*lines, "approvals are not announced: Mason's address is not known"), announced=False

@@ -55,14 +55,22 @@ class Person:
         self.page.screenshot(path=self.place / f"{name}.png", full_page=True)
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
 
+    def check(self, axe: str) -> None:
+        """What axe finds is a complaint."""
+        self.page.evaluate(axe)
+        for one in self.page.evaluate("axe.run().then(all => all.violations)"):
+            nodes = [node["html"][:200] + node["failureSummary"] for node in one["nodes"][:3]]
+            self.complaints.append(f"{one['id']}: {nodes}")
+
     def close(self) -> None:
         self.context.close()
         assert self.complaints == []
 
 
 def test_setup_page__a_person_walks_through_it(
-    fresh: Fresh, supabase: tuple[str, str], browser: Browser, tmp_path: Path
+    fresh: Fresh, supabase: tuple[str, str], browser: Browser, packages: Path, tmp_path: Path
 ) -> None:
+    axe = (packages / "axe-core" / "axe.min.js").read_text()
     fresh.start("serve", "--port", str(fresh.port))
     person = Person(browser, tmp_path)
     page = person.page
@@ -70,6 +78,7 @@ def test_setup_page__a_person_walks_through_it(
     expect(page.get_by_role("heading", name="Set Mason up", exact=True)).to_be_visible()
     assert page.url == f"{fresh.url}/setup"
     person.picture("1-empty")
+    person.check(axe)
 
     page.get_by_label("Name of the App").fill("Mason of octo")
     page.get_by_label("Organisation").fill("oc to")
@@ -77,10 +86,12 @@ def test_setup_page__a_person_walks_through_it(
     expect(page.get_by_role("alert")).to_contain_text("organisation is named as in its address")
     expect(page.get_by_label("Name of the App")).to_have_value("Mason of octo")
     person.picture("2-mistake")
+    person.check(axe)
     page.get_by_label("Organisation").fill("octo")
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("pull requests: write")).to_be_visible()
     person.picture("3-manifest")
+    person.check(axe)
     page.get_by_role("button", name="Continue at GitHub").click()
     expect(page.get_by_role("heading", name="Create GitHub App")).to_be_visible()
     page.get_by_role("button", name="Create GitHub App for you").click()
@@ -106,12 +117,15 @@ def test_setup_page__a_person_walks_through_it(
     page.get_by_role("button", name="Connect").click()
     expect(page.get_by_role("status")).to_contain_text("approvals are announced")
     person.picture("5-connected")
+    person.check(axe)
     page.get_by_role("link", name="Check everything").click()
     expect(page.get_by_role("table")).to_contain_text("installed at octo")
     person.picture("6-checks")
+    person.check(axe)
     page.get_by_role("button", name="Finish").click()
     expect(page.get_by_role("heading", name="Mason is set up")).to_be_visible()
     person.picture("7-finished")
+    person.check(axe)
     secret = fresh.github.registration.registered[-1].webhook_secret
     wait_for(lambda: fresh.hears_github(secret), "GitHub's webhooks are heard", lambda: fresh.log)
     assert page.goto(f"{fresh.url}/setup")

@@ -19,7 +19,7 @@ from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.exceptions import HTTPException
 
 from app.domain.api_keys import ApiKey, Scope
-from app.errors import BadCode, MasonError, NotAllowed, SetupClosed, SetupMistake, Unreachable
+from app.errors import BadCode, MasonError, NotAllowed, SetupClosed, SetupMistake
 from app.flows import setup
 from app.flows.doctor import Finding, Status, healthy
 from app.flows.setup import AskedApp, SetupPorts, Standing, is_loopback
@@ -174,9 +174,8 @@ def _finish(pages: SetupPages, said: dict[str, str]) -> Response:
     """Twice is once: the second one finds it closed."""
     _admitted(pages, said)
     setup.finish(pages.ports)
-    answer = page(
-        _closed("Mason is set up", "This page is closed now. What is stored counts already."), headers=_HEADERS
-    )
+    sentence = "This page is closed now. What is stored counts already."
+    answer = page(_closed("Mason is set up", sentence, done="yes"), headers=_HEADERS)
     answer.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="Lax")
     return answer
 
@@ -280,7 +279,7 @@ def _refused(pages: SetupPages, problem: MasonError | HTTPException) -> Response
         admin = "yes" if key and key.scope.includes(Scope.ADMIN) else ""
     elif request.path == setup.RETURN and not isinstance(problem, NotAllowed):
         sentence += _LOST_APP if isinstance(problem, BadCode) else ""
-        again = request.full_path if isinstance(problem, Unreachable) else ""
+        again = request.full_path if status == HTTPStatus.SERVICE_UNAVAILABLE else ""
         back = "yes"
     sentence = pages.redact(sentence)
     title = "The setup is closed" if isinstance(problem, SetupClosed) else "This did not work"
@@ -290,8 +289,9 @@ def _refused(pages: SetupPages, problem: MasonError | HTTPException) -> Response
     return page(_closed(title, sentence, again=again, back=back, admin=admin), status, _HEADERS | kept)
 
 
-def _closed(title: str, sentence: str, *, again: str = "", back: str = "", admin: str = "") -> str:
-    return render("setup_closed.html", title=title, sentence=sentence, again=again, back=back, admin=admin)
+def _closed(title: str, sentence: str, *, again: str = "", back: str = "", admin: str = "", done: str = "") -> str:
+    shown = {"again": again, "back": back, "admin": admin, "done": done}
+    return render("setup_closed.html", title=title, sentence=sentence, **shown)
 
 
 def signer(token: str) -> URLSafeTimedSerializer:
