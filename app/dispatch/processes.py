@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,11 +29,12 @@ LOG_SHOWN = 20_000
 """Bytes at the end of a log that are looked at."""
 
 _TICK = 0.05
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 _SCRIPT = """
 trap : TERM INT
 echo $$ $(cut -d' ' -f22 /proc/$$/stat) > "$0/process.new" && mv "$0/process.new" "$0/process" || exit 75
-"$@" &
+(. "$0/environ" && rm -f "$0/environ" && exec "$@") &
 child=$!
 trap 'kill -TERM $child' TERM INT
 wait $child
@@ -39,7 +42,9 @@ code=$?
 while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
 echo $code > "$0/exit.new" && mv "$0/exit.new" "$0/exit"
 """
-"""Says who it is before it begins, hands signals on, and leaves the exit code behind."""
+"""Says who it is before it begins, hands signals on, and leaves the exit code behind. The environment is for the child
+alone: this shell's can be read by everything of its user for as long as it lives, and a Mason hides its own.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,8 +77,9 @@ class Processes:
             shutil.rmtree(place, ignore_errors=True)  # of an earlier try
             place.mkdir(parents=True)
             whole = ["/bin/sh", "-c", _SCRIPT, str(place), *command]
+            _write(place / "environ", environ)
             try:
-                child = process.detach(whole, cwd=cwd, env=environ, log=place / "log")
+                child = process.detach(whole, cwd=cwd, env=process.base_environment(environ), log=place / "log")
             except OSError as problem:
                 raise UsageError(f"A runner could not be started here: {problem.strerror or problem}") from problem
             self._children.append(child)
@@ -145,6 +151,15 @@ class Processes:
         ended = [place for place in self._directory.iterdir() if (place / "exit").exists()]
         for place in sorted(ended, key=lambda place: place.stat().st_mtime)[:-KEPT]:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _write(path: Path, environ: Mapping[str, str]) -> None:
+    """The environment as a file that a shell reads, for our own user alone. A name that no shell has is left out."""
+    named = [(name, value) for name, value in environ.items() if _NAME.fullmatch(name)]
+    lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in named)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.fsencode(lines))
 
 
 def _read(path: Path) -> list[str] | None:
