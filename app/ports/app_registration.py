@@ -25,7 +25,10 @@ class AppRegistration(Protocol):
         """All that Mason's tokens are ever asked for, and so all that the App has to be granted."""
 
     def page(self, organisation: str | None) -> str:
-        """Where the manifest is posted to: the page that asks a person, or one of an organisation's owners."""
+        """Where the manifest is posted to: the page that asks a person, or one of an organisation's owners.
+
+        Raises UsageError when GitHub's address cannot be used.
+        """
 
     def installation_page(self, app: str) -> str:
         """Where an App (its slug) is installed on repositories."""

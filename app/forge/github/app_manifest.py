@@ -56,14 +56,15 @@ _INSTALLATIONS: TypeAdapter[list[_Installation]] = TypeAdapter(list[_Installatio
 
 class GithubAppRegistration:
     """``http`` is for the exchange alone, which no App and no token stands behind yet. ``learned`` is told the new
-    secrets before anybody else.
+    secrets before anybody else. Addresses that are not https are refused when they are needed (UsageError): a web app
+    that has no GitHub does not.
     """
 
     def __init__(
         self, *, server_url: str, api_url: str, http: httpx.Client, learned: Learned, pace: Pace | None = None
     ) -> None:
-        self._server_url = secure_url(server_url, "GitHub")
-        self._api_url = secure_url(api_url, "GitHub's API")
+        self._server_url = server_url.rstrip("/")
+        self._api_url = api_url
         self._http = http
         self._learned = learned
         self._pace = pace or Pace(patience=TIMEOUT)
@@ -77,7 +78,7 @@ class GithubAppRegistration:
 
     def page(self, organisation: str | None) -> str:
         owner = f"/organizations/{quote(organisation, safe='')}" if organisation else ""
-        return f"{self._server_url}{owner}/settings/apps/new"
+        return f"{secure_url(self._server_url, 'GitHub')}{owner}/settings/apps/new"
 
     def installation_page(self, app: str) -> str:
         return f"{self._server_url}/apps/{quote(app, safe='')}/installations/new"
@@ -115,7 +116,7 @@ class GithubAppRegistration:
 
     def _converted(self, code: str) -> bytes:
         """The body of GitHub's answer. Errors never hold the code."""
-        url = f"{self._api_url}/app-manifests/{quote(code, safe='')}/conversions"
+        url = f"{secure_url(self._api_url, 'the API of GitHub')}/app-manifests/{quote(code, safe='')}/conversions"
         headers = {"Accept": _ACCEPT, "User-Agent": "mason"}
         try:
             with self._http.stream("POST", url, headers=headers, timeout=TIMEOUT) as answer:

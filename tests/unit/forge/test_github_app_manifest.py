@@ -96,7 +96,9 @@ def test_pages__of_a_person_an_organisation_and_an_enterprise_server() -> None:
     assert own.page("octo") == "https://github.example.com/organizations/octo/settings/apps/new"
     assert own.installation_page("my-mason") == "https://github.example.com/apps/my-mason/installations/new"
     with pytest.raises(UsageError, match="https"):
-        registration(server_url="http://github.example.com")
+        registration(server_url="http://github.example.com").page(None)
+    with pytest.raises(UsageError, match="https"):
+        registration("http://github.example.com/api/v3").exchange(CODE)
 
 
 def test_exchange__gives_the_app_once(github: FakeGitHub) -> None:
