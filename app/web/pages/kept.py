@@ -68,16 +68,26 @@ class KeptPages:
 
         Raises what asking for the version and ``make`` raise.
         """
-        with self._one_at_a_time[hash(run_id) % _LOCKS]:
+        one_at_a_time = self._one_at_a_time[hash(run_id) % _LOCKS]
+        _, found = self._found(run_id, variant)
+        # While somebody else looks, what was kept is good enough: nobody's thread is held for it.
+        if not one_at_a_time.acquire(blocking=found is None):
+            return found
+        try:
             version = self._version(run_id)
             if version is None:
                 return None
-            with self._lock:
-                seen, found = self._pages.get((run_id, variant), ("", None))
+            seen, found = self._found(run_id, variant)
             if found and seen == version and found.tag == self._tag(version, variant, ended=found.ended):
                 return found
             made = make()
             return self._keep(run_id, variant, version, made) if made else None
+        finally:
+            one_at_a_time.release()
+
+    def _found(self, run_id: UUID, variant: str) -> tuple[str, Kept | None]:
+        with self._lock:
+            return self._pages.get((run_id, variant), ("", None))
 
     def _version(self, run_id: UUID) -> str | None:
         with self._lock:

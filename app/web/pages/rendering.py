@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flask import Response, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from app.web.pages import words
 
@@ -37,6 +38,12 @@ def page(body: str | bytes, status: int = HTTPStatus.OK, headers: Mapping[str, s
 
 def takes_gzip() -> bool:
     return request.accept_encodings.quality("gzip") > 0
+
+
+@cache
+def sign(tone: str) -> Markup:
+    """A small picture for a tone, one of a handful; a large run shows a thousand of them."""
+    return Markup(render("sign.svg", tone=tone).strip())  # noqa: S704 - a template of ours
 
 
 class StaticFile:
@@ -96,6 +103,7 @@ def _templates() -> Environment:
     }
     environment.globals |= {
         "static": static_path,
+        "sign": sign,
         "between": words.between,
         "state_of_item": words.state_of_item,
         "title_of_line": words.title_of_line,

@@ -150,6 +150,7 @@ def run_item(pages: Pages, viewer: Viewer, run: UUID, item: UUID) -> Response:
         "item_page.html",
         **common(viewer),
         view=view,
+        light=frozenset(),
         title=words.visible(view.items[0].title)[:300] or "Untitled",
         item_path=shown.item_path_of(run, viewer),
         run_path=address(f"{RUNS}/{run}", viewer),

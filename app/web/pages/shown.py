@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -16,6 +17,9 @@ from app.web.pages.viewers import Viewer
 
 OPEN_AT_ONCE = 8
 """Items that are open when the page comes: those that run or have failed, but not a hundred of them."""
+
+ROOM = 250_000
+"""Characters of outputs and diffs on one page. A page of more is slow on a phone; each item has a page of its own."""
 
 LEVELS: Mapping[str, frozenset[Level]] = {
     "": frozenset(Level),
@@ -44,6 +48,34 @@ def opened(items: Sequence[ItemView], *, ended: bool) -> frozenset[UUID]:
     return frozenset(wanted[:OPEN_AT_ONCE])
 
 
+def lightened(items: Sequence[ItemView], first: frozenset[UUID]) -> tuple[tuple[ItemView, ...], frozenset[UUID]]:
+    """The items, those for whose outputs and diffs there is no room without them; and which those are. The ``first``
+    are given room first.
+    """
+    left, light = ROOM, set()
+    for item in sorted(items, key=lambda item: item.id not in first):
+        weight = _weight(item)
+        if weight > left:
+            light.add(item.id)
+        else:
+            left -= weight
+    return tuple(_without(item) if item.id in light else item for item in items), frozenset(light)
+
+
+def _weight(item: ItemView) -> int:
+    checks, fixes = item.checks, item.iterations
+    return len(item.diff) + sum(len(check.output) for check in checks) + sum(len(fix.changed) for fix in fixes)
+
+
+def _without(item: ItemView) -> ItemView:
+    return replace(
+        item,
+        diff="",
+        checks=tuple(replace(check, output="") for check in item.checks),
+        iterations=tuple(replace(fix, changed="") for fix in item.iterations),
+    )
+
+
 def titles_of(view: RunView) -> dict[UUID, str]:
     """What lines of the log call the items; nothing where there is but one."""
     if len(view.items) < 2:
@@ -59,8 +91,12 @@ def live(view: RunView, lines: Sequence[LogLine], viewer: Viewer, *, level: str,
     """Everything of a run that changes, as HTML."""
     path = f"{RUNS}/{view.run.id}"
     picture = timeline(view)
+    open_ones = opened(view.items, ended=view.ended)
+    items, light = lightened(view.items, open_ones)
     return render(
         "live.html",
+        items=items,
+        light=light,
         view=view,
         title=words.title_of(view),
         status=words.RUN_WORDS[view.run.status],
@@ -69,7 +105,7 @@ def live(view: RunView, lines: Sequence[LogLine], viewer: Viewer, *, level: str,
         workflow=workflow,
         lanes=picture.lanes if picture else (),
         picture=svg(view, picture) if picture else "",
-        opened=opened(view.items, ended=view.ended),
+        opened=open_ones,
         item_path=item_path_of(view.run.id, viewer),
         lines=lines,
         titles=titles_of(view),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from itertools import groupby
 from urllib.parse import urlsplit
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app.domain.events import Level, TaskStatus
 from app.domain.items import ItemStatus
@@ -21,6 +22,9 @@ _COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 _HIDDEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
+
+_KINDS = {"+": "add", "-": "del", "@": "hunk"}
+_OF_FILES = ("diff ", "+++ ", "--- ", "index ", "new file", "deleted file", "rename ", "similarity ")
 
 RUN_WORDS = {
     RunStatus.PENDING: "Waiting",
@@ -127,16 +131,17 @@ def output(text: str) -> str:
 
 
 def diff(text: str) -> Markup:
-    """A unified diff, each line in a span of its kind."""
-    return Markup("").join(
-        Markup('<span class="{}">{}</span>').format(_kind_of(line), line or " ") for line in lines_of(text.strip("\n"))
-    )
+    """A unified diff, each stretch of lines of one kind in a span of that kind."""
+    stretches = groupby(lines_of(text.strip("\n")), key=_kind_of)
+    spans = [f'<span class="{kind}">{escape(chr(10).join(lines))}</span>' for kind, lines in stretches]
+    return Markup("".join(spans))  # noqa: S704 - kinds are words of ours, lines are escaped
 
 
 def _kind_of(line: str) -> str:
-    if line.startswith(("diff ", "+++ ", "--- ", "index ", "new file", "deleted file", "rename ", "similarity ")):
+    first = line[:1]
+    if first in "+-dinrs" and line.startswith(_OF_FILES):
         return "file"
-    return {"+": "add", "-": "del", "@": "hunk"}.get(line[:1], "ctx")
+    return _KINDS.get(first, "ctx")
 
 
 def diff_size(text: str) -> tuple[int, int]:

@@ -229,6 +229,18 @@ def test_page__of_fifty_failed_items_opens_a_few() -> None:
     assert len(opened) == 8
 
 
+def test_page__of_many_items_leaves_outputs_to_their_own_pages() -> None:
+    diff = "+a line of a diff\n" * 5_000
+    made = site(a_run(*(done_item(number, diff=diff) for number in range(1, 21)), failed_item(30, diff=diff)))
+    text = made.text(made.signed())
+    assert len(text) < 500_000
+    assert f'id="diff-{item_id(30)}"' in text, "what is open has room first"
+    assert f'id="diff-{item_id(1)}"' in text
+    assert f'id="diff-{item_id(20)}"' not in text
+    assert text.count("are left out here") == 19
+    assert f'id="diff-{item_id(20)}"' in made.text(made.signed(below=f"/items/{item_id(20)}"))
+
+
 def test_page__a_run_without_anything_is_a_page() -> None:
     view = a_run(started_at=None, status=RunStatus.PENDING, repository="", base_branch="", base_commit="")
     made = site(view)
