@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Flask, Request, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
 
 from app.domain.api_keys import ApiKey, Scope
 from app.errors import NotAllowed
@@ -37,6 +37,14 @@ def guard_api(app: Flask, keys: ApiKeys, session: Session | None = None) -> None
         if not key.scope.includes(needed):
             raise NotAllowed(f"This needs a key with the scope {needed.value}, and this one has {key.scope.value}.")
         g.api_key = key
+
+    @app.after_request
+    def keep_private(response: Response) -> Response:
+        """Nothing of it is for whoever uses the browser next, and no text in it is taken for a page."""
+        if request.path.startswith(PREFIX):
+            response.headers["Cache-Control"] = "no-store"
+            response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
 
 def api_key() -> ApiKey:
