@@ -308,9 +308,9 @@ def test_query__that_is_valid(door: ApiDoor) -> None:
 
 
 def test_answers__are_kept_by_nobody_and_taken_for_nothing_else(door: ApiDoor) -> None:
-    for answer in (door.get(HERE), door.get("/api/docs"), door.get("/api/nowhere"), door.client.get(HERE)):
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for found in (door.get(HERE), door.get("/api/docs"), door.get("/api/nowhere"), door.client.get(HERE)):
+        assert found.headers["Cache-Control"] == "no-store"
+        assert found.headers["X-Content-Type-Options"] == "nosniff"
 
 
 # How it is asked
