@@ -9,10 +9,10 @@ from uuid import UUID
 
 from app.database.connector import worker_connector
 from app.dispatch.local import LocalProcesses
-from app.flows.agent_runtime import reconcile_execution, sweep_executions
 from app.flows.approval_to_run import reconcile_backlog
 from app.flows.comment_to_command import answer_request
 from app.flows.own_projects import forget_ended, reconcile_any_run
+from app.flows.reconcile_execution import reconcile_execution, sweep_executions
 from app.flows.sweep import sweep
 from app.jobs.tasks import Flows
 from app.jobs.worker import Rhythm, work

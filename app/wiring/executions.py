@@ -19,7 +19,8 @@ from app.domain.executions import ExecutionStatus, Worker
 from app.domain.runs import Base
 from app.errors import UsageError
 from app.flows.agent_execution import TREE, ExecutionPorts, execute
-from app.flows.agent_runtime import WORKERS, RuntimePorts
+from app.flows.agent_runtime import WORKERS
+from app.flows.reconcile_execution import RuntimePorts
 from app.forge.github.configured import configured_tokens
 from app.log import Redactor, set_up_logging
 from app.ports.workspace import Workspace

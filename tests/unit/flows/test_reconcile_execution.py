@@ -20,7 +20,14 @@ from app.database.schema import prepare
 from app.database.store import app_database
 from app.domain.executions import LIFETIME, Execution, ExecutionResult, ExecutionStatus, Workspace
 from app.errors import Busy
-from app.flows.agent_runtime import LOOK_AGAIN, STARTS, STOPS, RuntimePorts, reconcile_execution, sweep_executions
+from app.flows.reconcile_execution import (
+    LOOK_AGAIN,
+    STARTS,
+    STOPS,
+    RuntimePorts,
+    reconcile_execution,
+    sweep_executions,
+)
 from app.ports.executions import RunnerState
 from app.workspace.directories import Directories
 
@@ -240,8 +247,9 @@ def test_cancelled__is_asked_to_stop_and_then_killed(world: World) -> None:
     world.later(execution, STOPS)
     assert world.look(execution)[0] == LOOK_AGAIN
     assert world.processes.done == ["stop", "kill"]
+    assert world.look(execution)[0] == LOOK_AGAIN, "its runner may live without the shell around it"
     assert not world.free()
-    world.processes.states[execution] = RunnerState(alive=False)
+    world.dead.add(RUNNER)
     assert world.look(execution) == (None, ExecutionStatus.CANCELLED, "")
     assert world.free()
 
