@@ -313,7 +313,7 @@ def form_fields(body: bytes) -> dict[str, str]:
 def _origin(asking: Request) -> str:
     """Where the person's browser is, as it says itself; a proxy in front may speak TLS for us."""
     said = asking.headers.get("Origin", "")
-    if urlsplit(said).netloc == asking.host and urlsplit(said).scheme in ("http", "https"):
+    if said in (f"http://{asking.host}", f"https://{asking.host}"):
         return said
     forwarded = asking.headers.get("X-Forwarded-Proto", "")
     return f"{'https' if forwarded == 'https' else asking.scheme}://{asking.host}"
@@ -321,12 +321,16 @@ def _origin(asking: Request) -> str:
 
 def _public(asking: Request) -> str:
     """What Mason's address probably is."""
-    parts = urlsplit(_origin(asking))
-    return f"{parts.scheme if is_loopback(parts.hostname or '') else 'https'}://{parts.netloc}"
+    origin = _origin(asking)
+    return origin if _is_local(origin) else f"https://{asking.host}"
 
 
 def _is_local(url: str) -> bool:
-    return is_loopback(urlsplit(url).hostname or "")
+    """Whether a URL is of this machine, which GitHub cannot reach."""
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
 
 
 def _to(path: str) -> Response:

@@ -374,3 +374,24 @@ def test_setup__behind_a_proxy_the_address_is_the_one_outside() -> None:
     local = Door()
     local.client.get("/setup?token=token-1-of-the-tests", headers={"Host": "127.0.0.1:8000"})
     assert 'value="http://127.0.0.1:8000"' in local.client.get("/setup", headers={"Host": "127.0.0.1:8000"}).text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://["},
+        {"Origin": "\xff"},
+        {"Host": "[::1"},
+        {"Host": 'evil"><b>'},
+        {"X-Forwarded-Proto": "javascript"},
+        {"Cookie": f"{COOKIE}=\xff"},
+    ],
+)
+def test_setup__strange_headers_are_answered(headers: dict[str, str]) -> None:
+    door = Door()
+    form = door.come_in()
+    for answer in (
+        door.client.get("/setup", base_url=ORIGIN, headers=headers),
+        door.client.post("/setup/app", base_url=ORIGIN, data=APP | {"form": form}, headers=headers),
+    ):
+        assert answer.status_code < 500 and "<b>" not in answer.text
