@@ -146,9 +146,9 @@ class Settings(BaseSettings):
         "what stored secrets are sealed with, at least 32 characters; several, separated by commas, while it changes",
         shown="the state directory's `encryption-key`, made at the first start",
     )
-    migration_hosts: str = _app(
+    database_hosts: str = _app(
         "",
-        "hosts besides Supabase's whose databases `POST /api/setup/migrations` may migrate, separated by commas",
+        "hosts besides Supabase's whose databases requests to the API may name, separated by commas",
         shown="none",
     )
     metrics_token: SecretStr | None = _app(
@@ -203,9 +203,9 @@ def comma_list(secrets: SecretStr | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in words if word.strip())
 
 
-def migration_hosts(settings: Settings) -> frozenset[str]:
-    """The hosts of MASON_MIGRATION_HOSTS, in lower case."""
-    return frozenset(re.split(r"[\s,]+", settings.migration_hosts.strip().lower())) - {""}
+def database_hosts(settings: Settings) -> frozenset[str]:
+    """The hosts of MASON_DATABASE_HOSTS, in lower case."""
+    return frozenset(re.split(r"[\s,]+", settings.database_hosts.strip().lower())) - {""}
 
 
 def encryption_keys(settings: Settings) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from app.database import schema
 from app.database.api_keys import PostgresApiKeys, api_keys
 from app.flows.cancel_run import cancel_run
 from app.flows.start_execution import start_execution
-from app.settings import Settings, migration_hosts, state_dir
+from app.settings import Settings, database_hosts, state_dir
 from app.web.api.agent_runtime import agent_runtime_routes
 from app.web.api.execution import execution_routes
 from app.web.api.runs import run_routes
@@ -28,7 +28,7 @@ def rest_api(parts: AppParts) -> Api:
     return Api(
         keys=api_keys(app_dsn(parts.settings)),
         routes=(
-            setup_routes(Migrations(allowed=migration_hosts(parts.settings))),
+            setup_routes(Migrations(allowed=database_hosts(parts.settings))),
             execution_routes(
                 lambda asked: start_execution(parts.ports, parts.own, asked),
                 lambda run_id, key_name: cancel_run(parts.ports, parts.own, run_id, key_name),

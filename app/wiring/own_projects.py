@@ -14,7 +14,7 @@ from app.flows.own_projects import OwnProjects
 from app.log import Redactor
 from app.ports.backlog import Backlog
 from app.ports.sealed import Sealed
-from app.settings import Settings, checked_url, migration_hosts
+from app.settings import Settings, checked_url, database_hosts
 from app.wiring.app_place import dispatches_locally
 
 _SUPABASE = ".supabase.co"
@@ -27,7 +27,7 @@ def own_projects(settings: Settings, sealed: Sealed, redactor: Redactor, *, pati
     rules = Admission(
         configured=None if settings.dsn else settings.supabase_url,
         locally=dispatches_locally(settings),
-        hosts=migration_hosts(settings),
+        hosts=database_hosts(settings),
         learned=redactor.learn,
     )
 
@@ -79,7 +79,7 @@ class Admission:
         if not _HOST.fullmatch(host) or not (host.endswith(_SUPABASE) or host in self.hosts):
             raise BadCredentials(
                 f"supabaseUrl must look like https://<project>{_SUPABASE}; the operator can allow other hosts "
-                "(MASON_MIGRATION_HOSTS)."
+                "(MASON_DATABASE_HOSTS)."
             )
         if path:
             raise BadCredentials("supabaseUrl must hold no path.")

@@ -25,7 +25,7 @@ from app.flows.setup import Given, SetupPorts
 from app.forge.github.app_manifest import GithubAppRegistration
 from app.ports.backlog_setup import NewBacklog, Prepared, Way
 from app.ports.migrations import ConnectionString, ProjectPassword, ProjectToken, Target
-from app.settings import Settings, checked_url, migration_hosts
+from app.settings import Settings, checked_url, database_hosts
 from app.web.github_hook import RELEVANT
 from app.web.pages.setup import SetupPages
 from app.web.pages.sign_in import Sessions
@@ -55,7 +55,7 @@ class SupabaseProject:
         if project_ref(url) is None and host not in self.migrations.allowed:
             raise UsageError(
                 "The project's URL must be like https://<ref>.supabase.co; other hosts have to stand in "
-                "MASON_MIGRATION_HOSTS."
+                "MASON_DATABASE_HOSTS."
             )
         key = read_key(backlog.key)
         finding = judge_key(key, url, time.time())
@@ -133,7 +133,7 @@ def setup_ports(given: Settings, parts: AppParts) -> SetupPorts:
         sealed=parts.sealed,
         alone=lambda: parts.database.locked("setup"),
         github=registration,
-        backlog=SupabaseProject(migrations=Migrations(allowed=migration_hosts(given)), learned=learned),
+        backlog=SupabaseProject(migrations=Migrations(allowed=database_hosts(given)), learned=learned),
         checks=lambda: check_up(
             parts.repository,
             dsn=None,

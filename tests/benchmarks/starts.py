@@ -101,7 +101,7 @@ def served(there: Peer, *, configured: bool) -> Iterator[Web]:
     dsn = database_beside(there.database.dsn, f"app_{configured}".lower())
     own = {"supabaseUrl": there.gateway.url, "supabaseKey": SERVICE_ROLE}
     backlog = {"MASON_SUPABASE_URL": there.gateway.url, "MASON_SUPABASE_KEY": SERVICE_ROLE}
-    elsewhere = {"MASON_DSN": make_conninfo(there.database.dsn), "MASON_MIGRATION_HOSTS": "127.0.0.1"}
+    elsewhere = {"MASON_DSN": make_conninfo(there.database.dsn), "MASON_DATABASE_HOSTS": "127.0.0.1"}
     port = free_port()
     process = Process(
         command=[sys.executable, "-m", "app", "web", "--repository", str(repository), "--port", str(port)],

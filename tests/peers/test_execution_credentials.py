@@ -49,7 +49,7 @@ class Mason:
             "MASON_RUNS_DIR": str(root / "runs"),
             "MASON_DATABASE_PATIENCE": "5",
             "MASON_WORKERS": "1",
-            "MASON_MIGRATION_HOSTS": "127.0.0.1",
+            "MASON_DATABASE_HOSTS": "127.0.0.1",
         }
         where = ["--repository", str(self.repository)]
         self.processes = [

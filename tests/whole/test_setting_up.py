@@ -101,7 +101,7 @@ def fresh(tmp_path: Path, data_root: Path) -> Iterator[Fresh]:
             "MASON_RUNS_DIR": str(tmp_path / "runs"),
             "MASON_GITHUB_SERVER_URL": github.server_url,
             "MASON_GITHUB_API_URL": github.url,
-            "MASON_MIGRATION_HOSTS": "127.0.0.1",
+            "MASON_DATABASE_HOSTS": "127.0.0.1",
             "MASON_DATABASE_PATIENCE": "5",
             "MASON_DEBOUNCE": "0",
             "MASON_DISPATCH_PATIENCE": "0",

@@ -43,7 +43,7 @@ class MigrationTarget(Model):
         None,
         max_length=4096,
         description="Of a database at `*.supabase.co`, `*.supabase.com`, or a host that the operator allows "
-        "(`MASON_MIGRATION_HOSTS`). It is reached over TLS.",
+        "(`MASON_DATABASE_HOSTS`). It is reached over TLS.",
     )
 
 
