@@ -29,7 +29,8 @@ from app.web.github_hook import Signed, form_payload, read_delivery
 from app.web.health import Probes, add_health
 from app.web.metrics import WebMetrics
 from app.web.pages.run_page import Pages, add_pages
-from app.web.pages.setup import SetupPages, add_setup
+from app.web.pages.setup import add_setup
+from app.web.pages.setup_entry import SetupPages
 from app.web.runner_tokens import TokenExchange, add_runner_tokens
 from app.web.signatures import supabase_signed
 

@@ -27,7 +27,7 @@ from app.ports.backlog_setup import NewBacklog, Prepared, Way
 from app.ports.migrations import ConnectionString, ProjectPassword, ProjectToken, Target
 from app.settings import Settings, checked_url, database_hosts
 from app.web.github_hook import RELEVANT
-from app.web.pages.setup import SetupPages
+from app.web.pages.setup_entry import SetupPages
 from app.web.pages.sign_in import Sessions
 from app.wiring.app_parts import AppParts
 from app.wiring.app_place import dispatches_locally, on_github

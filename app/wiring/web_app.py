@@ -23,7 +23,7 @@ from app.settings import Settings, secret_list, state_dir
 from app.web.app import WebParts, web_app
 from app.web.health import Probes
 from app.web.metrics import Latency, Samples, WebMetrics, forget_process
-from app.web.pages.setup import SetupPages
+from app.web.pages.setup_entry import SetupPages
 from app.web.runner_tokens import OidcVerifier, TokenExchange, jwks_of
 from app.wiring.api import rest_api
 from app.wiring.app_parts import AppParts, open_app

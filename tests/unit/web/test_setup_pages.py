@@ -18,7 +18,8 @@ from app.flows.setup import Given
 from app.web.app import WebParts, web_app
 from app.web.health import Probes
 from app.web.metrics import Samples, WebMetrics
-from app.web.pages.setup import COOKIE, FORM_LIMIT, WAY_BACK, SetupPages, signer
+from app.web.pages.setup import FORM_LIMIT
+from app.web.pages.setup_entry import COOKIE, WAY_BACK, SetupPages, signer
 from tests.fakes.api_keys import MemoryKeys
 from tests.fakes.setup import CODE, KEY, PEM, TABLE_SECRET, MemorySetup
 from tests.unit.web.ingress_kit import MemoryQueue
