@@ -17,6 +17,7 @@ from app.database.rows import storable
 from app.domain.executions import (
     LEASE,
     LIFETIME,
+    MOST_OPEN,
     Execution,
     ExecutionOutput,
     ExecutionResult,
@@ -42,7 +43,8 @@ where w.removed_at is null
 
 _RECORD = f"""
 with stored as (
-  insert into executions ({_ASKED}) values ({", ".join(f"%({name})s" for name in _ASKED.split(", "))})
+  insert into executions ({_ASKED}) select {", ".join(f"%({name})s" for name in _ASKED.split(", "))}
+  where (select count(*) from executions where completed_at is null) < %(most)s
   on conflict (id) do nothing returning id
 )
 select {PUT} from stored
@@ -126,11 +128,12 @@ class PostgresExecutions:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    def record(self, execution: Execution) -> None:
+    def record(self, execution: Execution) -> bool:
         """One statement stores both, so there is never one without the other; the id makes it idempotent."""
         asked = {name: getattr(execution, name) for name in _ASKED.split(", ")}
-        job = ReconcileExecution(execution_id=execution.id)
-        self._rows(_RECORD, {**asked, "prompt": storable(execution.prompt), **put_parameters(job)})
+        job = put_parameters(ReconcileExecution(execution_id=execution.id))
+        row = {**asked, **job, "prompt": storable(execution.prompt), "most": MOST_OPEN}
+        return bool(self._rows(_RECORD, row)) or self.execution(execution.id) is not None
 
     def execution(self, execution_id: UUID) -> Execution | None:
         rows = self._rows(f"select {_COLUMNS} from executions where id = %(id)s", {"id": execution_id})

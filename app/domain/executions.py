@@ -19,6 +19,9 @@ LEASE = timedelta(minutes=3)
 LIFETIME = timedelta(days=1)
 """For how long a workspace stays once nobody works in it."""
 
+MOST_OPEN = 500
+"""Executions that have not ended; no more are taken on."""
+
 MOST_FILES = 2_000
 MOST_LINES = 500
 LONGEST_LINE = 500

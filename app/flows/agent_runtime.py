@@ -36,7 +36,8 @@ class Asked:
 
 
 def start_execution(executions: Executions, backlog: Backlog, repository: str | None, asked: Asked) -> UUID:
-    """Store an execution, which a worker begins with; its id. Raises NotThere for an unknown worker or work item.
+    """Store an execution, which a worker begins with; its id. Raises NotThere for an unknown worker or work item, and
+    Busy while too many have not ended.
 
     ``repository`` is the one that executions work on. An id that is no UUID is the id of no item.
     """
@@ -55,7 +56,8 @@ def start_execution(executions: Executions, backlog: Backlog, repository: str | 
         gate=asked.gate,
         created_at=datetime.now(UTC),  # the database stamps it by its own clock
     )
-    executions.record(execution)
+    if not executions.record(execution):
+        raise Busy("As many executions wait as Mason takes on.")
     return execution.id
 
 

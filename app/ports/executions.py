@@ -31,8 +31,11 @@ class Executions(Protocol):
     All methods raise DatabaseUnreachable.
     """
 
-    def record(self, execution: Execution) -> None:
-        """Store a pending execution and the job that looks after it, in one transaction. The same id twice is one."""
+    def record(self, execution: Execution) -> bool:
+        """Store a pending execution and the job that looks after it, in one transaction. The same id twice is one.
+
+        False while as many have not ended as are taken on.
+        """
 
     def execution(self, execution_id: UUID) -> Execution | None: ...
 

@@ -21,7 +21,7 @@ from app.database.api_keys import api_keys
 from app.database.executions import PostgresExecutions, stored_executions
 from app.database.schema import prepare
 from app.domain.api_keys import Scope
-from app.domain.executions import LIFETIME, ExecutionOutput, ExecutionResult, Workspace
+from app.domain.executions import LIFETIME, MOST_OPEN, ExecutionOutput, ExecutionResult, Workspace
 from app.domain.items import ItemStatus, NewItem
 from app.domain.results import Usage
 from app.flows.agent_runtime import WORKERS
@@ -446,6 +446,26 @@ def test_routes__need_a_key_with_their_scope(world: World, method: str, path: st
     assert failure(world.client.open(PREFIX + path, method=method))[0] == 401
     refused = world.call(method, path, scope=Scope.READ).status_code == 403
     assert refused == (scope is Scope.RUN)
+
+
+def test_execute__no_more_are_taken_on_than_can_be_looked_after(world: World) -> None:
+    first = world.started()
+    world.sql.execute(
+        "insert into mason_app.executions (id, worker_id, work_item_id, template_id, prompt, gate)"
+        " select gen_random_uuid(), 'patch', gen_random_uuid(), 'general', 'x', false from generate_series(2, %s)",
+        [MOST_OPEN],
+    )
+    answer = world.execute()
+    assert failure(answer)[0] == 503 and answer.headers["Retry-After"]
+    assert world.call("POST", f"/executions/{first}/cancel").status_code == 200
+    world.started()
+
+
+def test_record__the_same_twice_is_one(world: World) -> None:
+    execution = world.executions.execution(world.running())
+    assert execution and world.executions.record(execution)
+    again = world.executions.execution(execution.id)
+    assert again == execution
 
 
 def test_workers__are_the_agents_and_the_domains(world: World) -> None:
