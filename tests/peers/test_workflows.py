@@ -11,6 +11,7 @@ import pytest
 
 from app.onboarding.start import WORKFLOW, Action, start
 from tests.peers.kit import CHECKOUT, HERE
+from tests.readme import block
 from tests.unit.workspace.repositories import git
 
 pytestmark = pytest.mark.peer
@@ -22,11 +23,13 @@ ACTION = CHECKOUT / "action.yml"
 
 @pytest.fixture(scope="module")
 def workflows(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Ours, and the one in a repository that `mason init` has set up."""
+    """Ours, the one in a repository that `mason init` has set up, and README's example of a step."""
     project = tmp_path_factory.mktemp("project")
     git(project, "init", "-q", "-b", "main")
     start(project, Action(repository="ada/mason", commit="a" * 40, tag="v1.2.3"))
-    return [*sorted((CHECKOUT / ".github" / "workflows").glob("*.yml")), project / WORKFLOW]
+    example = project / Path(WORKFLOW).parent / "example.yml"
+    example.write_text(block("workflow").replace("<commit>", "a" * 40))
+    return [*sorted((CHECKOUT / ".github" / "workflows").glob("*.yml")), project / WORKFLOW, example]
 
 
 def run(*words: str | Path, env: dict[str, str] | None = None) -> tuple[int, str]:
