@@ -25,6 +25,9 @@ log = logging.getLogger("mason")
 PREFIX = "run "
 """What the names of sealed credentials begin with; the run's id follows."""
 
+LOOK_AGAIN = 5.0
+"""The fewest seconds from one look to the next: each opens a connection of its own, to somebody else's server."""
+
 ORPHANED = 300.0
 """Seconds after which credentials belong to no request that is still being answered."""
 
@@ -73,7 +76,8 @@ def reconcile_any_run(ports: AppPorts, own: OwnProjects, run_id: UUID) -> float 
         return reconcile_run(ports, run_id)
     try:
         with ports_of(ports, own, dispatch) as theirs:
-            renew_waiting(theirs, dispatch)  # the sweep does it in the configured backlog alone
+            if dispatch.state is DispatchState.PREPARING:
+                renew_waiting(theirs, dispatch)  # the sweep does it in the configured backlog alone
             again = reconcile_run(theirs, run_id)
     except (DatabaseRefused, DatabaseUnreachable, NotMigrated, CredentialsGone) as problem:
         if not is_out_of_reach(ports, dispatch, problem):
@@ -82,7 +86,8 @@ def reconcile_any_run(ports: AppPorts, own: OwnProjects, run_id: UUID) -> float 
         again = None
     if again is None:
         own.sealed.remove(f"{PREFIX}{run_id}")
-    return again
+        return None
+    return max(again, LOOK_AGAIN)
 
 
 def is_out_of_reach(ports: AppPorts, dispatch: Dispatch, problem: Exception) -> bool:

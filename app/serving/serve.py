@@ -134,8 +134,10 @@ def worker(settings: Settings, serving: Serving, stop: Stop) -> None:
 
 
 def hide_keys(settings: Settings) -> None:
-    """Runs on this machine may be of our own user: a model's key is kept from what they start."""
-    if settings.anthropic_api_key or settings.openai_api_key:
+    """Runs on this machine may be of our own user: a model's key, and what opens the stored secrets, are kept from what
+    they start.
+    """
+    if settings.anthropic_api_key or settings.openai_api_key or settings.encryption_key:
         users.hide_memory()
 
 
