@@ -25,7 +25,7 @@ from app.wiring.sealing import KEY_FILE, master_keys, open_sealed, prepare_seale
 
 log = logging.getLogger("mason")
 
-LOOK = 1.0
+LOOK = 2.0
 """Seconds between looks at whether a setup has stored something else."""
 
 
