@@ -109,6 +109,8 @@ class _Item:
         status, reason = self._how()
         shown_tasks = tuple(_task(task) for task in tasks)
         progress, result, row = self.progress, self.result, self.row
+        phase = lenient.choice(Phase, progress.get("current_phase"))
+        waits = self.live and not tasks and phase is Phase.SITE_REVIEW and not row.get("began_at")
         return ItemView(
             id=item_id,
             title=lenient.text(row.get("title")),
@@ -121,7 +123,7 @@ class _Item:
             pull_request_url=lenient.text(result.get("pull_request"), 2000),
             kept=lenient.text(result.get("kept"), _REASON),
             follow_up=lenient.uuid(result.get("follow_up")),
-            phase=lenient.choice(Phase, progress.get("current_phase")) or (Phase.COMPLETE if self._done() else None),
+            phase=None if waits else phase or (Phase.COMPLETE if self._done() else None),
             wave=lenient.number(progress.get("current_wave"), 1000),
             total_waves=lenient.number(progress.get("total_waves"), 1000),
             percentage=100 if self._done() else _percentage(progress),
@@ -131,7 +133,7 @@ class _Item:
             or lenient.number(progress.get("tasks_completed"), 10_000),
             tasks_total=len(shown_tasks) or lenient.number(progress.get("tasks_total"), 10_000),
             fix_iteration=lenient.number(progress.get("fix_iteration"), 100) or len(iterations),
-            started_at=lenient.time(progress.get("started_at")) or lenient.time(row.get("started_at")),
+            started_at=self._start(waits=waits),
             updated_at=lenient.time(progress.get("updated_at")) or lenient.time(row.get("updated_at")),
             completed_at=None
             if self.live
@@ -143,6 +145,11 @@ class _Item:
             diff=self._diff(),
             usage=_usage(lenient.row(result.get("usage"))),
         )
+
+    def _start(self, *, waits: bool) -> datetime | None:
+        """When its work began. All items of a run are claimed at once, and then wait for their turns."""
+        claimed = lenient.time(self.progress.get("started_at")) or lenient.time(self.row.get("started_at"))
+        return None if waits else lenient.time(self.row.get("began_at")) or claimed
 
     def _done(self) -> bool:
         return self.verdict in (Verdict.COMPLETED, Verdict.ALREADY_RESOLVED)

@@ -43,7 +43,7 @@ from app.domain.results import (
 from app.domain.run_views import ItemView, LogLine, RunView
 from app.domain.runs import ItemResult, Run, RunResult, RunStatus
 from app.errors import BadCursor
-from app.ports.backlog import Claimed, IterationRow, LogRow, TaskRow
+from app.ports.backlog import Claimed, ItemEventRow, IterationRow, LogRow, TaskRow
 from tests.contracts import test_backlog as contract
 from tests.contracts.test_backlog import BASE, Given
 
@@ -183,6 +183,24 @@ def test_run_view__shows_an_item_while_it_is_worked_at(store: SqlBacklog, given:
     assert item.started_at is not None
     assert item.started_at <= view.seen_at
     assert item.completed_at is None
+
+
+def test_run_view__of_items_claimed_together_each_starts_when_its_work_does(store: SqlBacklog, given: Given) -> None:
+    run = opened(given, given.item(), given.item("second"))
+    for item in run.item_ids:
+        claimed(given, run, item)
+    assert [(item.status, item.started_at, item.phase) for item in viewed(store, run).items] == [
+        (ItemStatus.IN_PROGRESS, None, None)
+    ] * 2
+    began = viewed(store, run).seen_at + timedelta(minutes=5)
+    for earlier in (AT, began):  # an earlier run's, and this one's
+        event = ItemEventRow(
+            id=uuid4(), item_id=run.item_ids[0], event_type="branch_created", payload={}, created_at=earlier
+        )
+        store.note_events([event])
+    first, second = viewed(store, run).items
+    assert (first.started_at, first.phase) == (began, Phase.SITE_REVIEW)
+    assert (second.started_at, second.phase) == (None, None)
 
 
 def test_run_view__shows_what_an_item_left(store: SqlBacklog, given: Given) -> None:

@@ -301,7 +301,13 @@ as $$
           when i.execution_result ->> 'run' = args ->> 'run' then i.execution_result::text
         end,
         'evidence', s.evidence::text, 'diff', left(s.diff, shares.room), 'diff_length', length(s.diff),
-        'result_attempt', s.execution_attempt, 'started_at', s.started_at, 'ended_at', s.created_at
+        'result_attempt', s.execution_attempt, 'started_at', s.started_at, 'ended_at', s.created_at,
+        'began_at', (
+          select min(e.created_at) from mason_item_events e
+          where e.item_id = i.id and e.event_type = 'branch_created'
+            and e.created_at >= coalesce(p.started_at, s.started_at)
+            and (s.created_at is null or i.status = 'in_progress' or e.created_at <= s.created_at)
+        )
       ) order by m.place), '[]')
       from members m
       join mason_pm_backlog_items i on i.id = m.id
