@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from app.serving.supervisor import GRACE
+from app.web.bodies import Deadlines
+from app.web.errors import TooSlow
 
 Wsgi = Callable[..., Any]
 
@@ -33,6 +37,31 @@ class _Logger(Logger):  # type: ignore[misc]  # gunicorn has no types
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's worker with threads, which gives a request's head no more time than a body: whoever stops in the
+    middle of one would hold a thread for ever, and with a few connections all of them.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own signature
+        super().__init__(*args, **kwargs)
+        self.heads = Deadlines()
+        """For the heads of requests; bodies have their own."""
+
+    def handle(self, conn: TConn) -> object:
+        """One request on a connection; whether another one may follow on it."""
+        with contextlib.suppress(TooSlow), contextlib.ExitStack() as head:
+            head.enter_context(self.heads.over(conn.sock))
+            conn.head = head
+            return super().handle(conn)
+        return False
+
+    def handle_request(self, req: object, conn: TConn) -> object:
+        """Its head is here."""
+        with contextlib.suppress(TooSlow):  # at the last moment: it is answered all the same
+            conn.head.close()
+        return super().handle_request(req, conn)
 
 
 class HttpServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -59,7 +88,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
         shared_memory = Path("/dev/shm")  # noqa: S108 - where gunicorn keeps its heartbeats off the disk
         settings: dict[str, Any] = {
             "bind": [f"{self._address.host}:{self._address.port}"],
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "workers": self._address.workers,
             "threads": self._address.threads,
             "graceful_timeout": int(GRACE) - 2,
