@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
@@ -38,11 +38,12 @@ def amount(value: object, most: float = LARGEST) -> float:
 
 
 def time(value: object) -> datetime | None:
-    """A time in ISO 8601, as UTC; None for what no calendar knows."""
+    """A time in ISO 8601, as UTC; None for what no calendar knows, and at its ends, where nothing can be added."""
     try:
-        return datetime.fromisoformat(str(value)).astimezone(UTC)
+        found = datetime.fromisoformat(str(value)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return found if MINYEAR < found.year < MAXYEAR else None
 
 
 def choice(kind: type[Choice], value: object) -> Choice | None:
