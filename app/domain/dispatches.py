@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -62,6 +64,11 @@ class WorkflowRun:
         return self.status == "completed"
 
 
+def same_items(items: Iterable[UUID], *, project: str = "") -> str:
+    """What two starts of the same run have in common: the project, and the set of items, in whatever order."""
+    return hashlib.sha256("\n".join([project, *sorted(map(str, items))]).encode()).hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dispatch:
     """One piece of work for a runner. ``id`` is the run's id, in the backlog's rows and in the workflow run's name.
@@ -74,8 +81,9 @@ class Dispatch:
     ``outcome`` is how it ended (`success`, `failed`, `cancelled`, `nothing`); ``reason`` is one sentence about it,
     ``cost_usd`` what its agents have cost, as far as the backlog knows.
 
-    Of a start by the REST API: ``same`` is what no second unfinished dispatch may have, ``project`` the URL of the
-    Supabase project whose credentials came with the request ("": the configured backlog), ``branch_name`` the run's.
+    ``same`` (`same_items`) is what no second unfinished dispatch may have. Of a start by the REST API: ``project`` is
+    the URL of the Supabase project whose credentials came with the request ("": the configured backlog),
+    ``branch_name`` the run's.
     """
 
     id: UUID

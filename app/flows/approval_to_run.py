@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from app.domain.dispatches import Dispatch, Work
+from app.domain.dispatches import Dispatch, Work, same_items
 from app.domain.items import Item
 from app.domain.policy import POLICY_PATH, Policy, parse_policy
 from app.domain.runs import Base
@@ -82,7 +82,9 @@ def start_waiting(ports: AppPorts, fence: Fence, name: str | None, items: Sequen
 
 
 def start_run(ports: AppPorts, name: str | None, items: Sequence[Item], *, base: Base | None = None) -> Dispatch:
-    """A run over these items, from now on somebody's work: the dispatch and its job are stored together."""
+    """A run over these items, from now on somebody's work: the dispatch and its job are stored together. One that the
+    REST API has started with the very same items meanwhile is that run.
+    """
     return ports.database.record(
         Dispatch(
             id=uuid4(),
@@ -91,6 +93,7 @@ def start_run(ports: AppPorts, name: str | None, items: Sequence[Item], *, base:
             items=tuple(item.id for item in items),
             approvals=tuple(item.approved_at for item in items),
             base=base,
+            same=same_items(item.id for item in items),
             created_at=ports.database.now(),
         )
     )

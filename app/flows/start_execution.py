@@ -5,14 +5,13 @@ Whatever dies in between leaves a dispatch with a job, or nothing: `reconcile_ru
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from app.domain.credentials import Credentials
-from app.domain.dispatches import Dispatch, DispatchState, Work
+from app.domain.dispatches import Dispatch, DispatchState, Work, same_items
 from app.domain.items import Item, ItemStatus
 from app.domain.jobs import ReconcileRun
 from app.domain.results import Outcome, Verdict
@@ -58,9 +57,7 @@ class Start:
 
     @property
     def same(self) -> str:
-        """What two requests have in common that are the same one: the project, and the set of items."""
-        parts = [self.credentials.url if self.credentials else "", *sorted(map(str, self.items))]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return same_items(self.items, project=self.credentials.url if self.credentials else "")
 
 
 def start_execution(ports: AppPorts, own: OwnProjects, asked: Start) -> UUID:
@@ -95,7 +92,10 @@ def backlog_of(ports: AppPorts, own: OwnProjects, credentials: Credentials | Non
 
 
 def started_before(ports: AppPorts, asked: Start) -> Dispatch | None:
-    """The run of an earlier, equal request. Raises NotNow when its key stood for something else, or came to nothing."""
+    """The run of an earlier, equal request, or of an approval that was faster.
+
+    Raises NotNow when its key stood for something else, or came to nothing.
+    """
     found = ports.database.like(asked.run_id, asked.same)
     if found is None:
         return None
@@ -113,7 +113,8 @@ def asked_items(ports: AppPorts, asked: Start) -> tuple[str | None, list[Item]]:
         raise NotNow(f"No repository {asked.repository} is connected to this backlog.")
     found = [one for item in asked.items if (one := placed.items.get(item)) is not None and one.placed]
     name = placed.repository or (repository_of(ports, found[0]) if found else None)
-    reasons = {item: why_not(ports, placed, item, name) for item in asked.items}
+    in_runs = {item: one.id for one in ports.database.unfinished() for item in one.items}
+    reasons = {item: why_not(ports, placed, item, name, in_runs.get(item)) for item in asked.items}
     refuse({item: reason for item, reason in reasons.items() if reason}, asked.items)
     return name, [one.item for one in found]
 
@@ -122,8 +123,8 @@ def repository_of(ports: AppPorts, placed: PlacedItem) -> str | None:
     return placed.repository or ports.home
 
 
-def why_not(ports: AppPorts, placed: Placed, item: UUID, name: str | None) -> str:
-    """Why an item cannot be in a run of this repository, "" when it can."""
+def why_not(ports: AppPorts, placed: Placed, item: UUID, name: str | None, held: UUID | None) -> str:
+    """Why an item cannot be in a run of this repository, "" when it can. ``held`` is the unfinished run that has it."""
     one = placed.items.get(item)
     if one is None:
         return "there is no such item"
@@ -131,8 +132,8 @@ def why_not(ports: AppPorts, placed: Placed, item: UUID, name: str | None) -> st
         return "it names no repository, and several are connected"
     if (own := repository_of(ports, one)) is not None and name is not None and own.lower() != name.lower():
         return f"it belongs to {own}, not to {name}"
-    if one.item.status is ItemStatus.IN_PROGRESS and one.item.run_id:
-        return f"it is in run {one.item.run_id} already"
+    if run := held or (one.item.status is ItemStatus.IN_PROGRESS and one.item.run_id):
+        return f"it is in run {run} already"
     if one.item.status is not ItemStatus.APPROVED:
         return f"it is {one.item.status.value}, not approved"
     return ""

@@ -13,6 +13,7 @@ from app.domain.api_keys import Scope
 from app.domain.dispatches import DispatchState
 from app.domain.results import Verdict
 from app.errors import DatabaseUnreachable
+from app.flows.approval_to_run import reconcile_backlog
 from app.flows.cancel_run import cancel_run
 from app.flows.own_projects import forget_ended
 from app.flows.reconcile_run import reconcile_run
@@ -207,6 +208,14 @@ def test_same__items_while_they_run_are_one_run(world: WebWorld, execution: Exec
     reconcile_run(world.ports, run)
     assert execution.started(*items) == run
     assert len(world.dispatches) == 1
+
+
+def test_same__items_that_their_approval_has_started_are_that_run(world: WebWorld, execution: Execution) -> None:
+    items = world.add_items(2)
+    reconcile_backlog(world.ports)
+    (run,) = world.dispatches
+    assert execution.started(*items) == run.id
+    assert error_of(execution.start(items[0]))[0] == 409
 
 
 def test_same__items_after_the_run_are_looked_at_anew(world: WebWorld, execution: Execution) -> None:
