@@ -104,7 +104,9 @@ class _Good:
 
 
 class Attempts:
-    """How often an address has tried in vain within a minute. Keys cannot be guessed; this is for the log's peace."""
+    """How often an address has tried in vain within a minute; a good key opens all the same, for many people may have
+    one address. Keys cannot be guessed; this tells a person, or a program, to stop.
+    """
 
     MOST, PERIOD, ADDRESSES = 10, 60.0, 1_000
 
@@ -143,10 +145,10 @@ def add_sign_in(app: Flask, sessions: Sessions, deadlines: Deadlines) -> None:
         content_type(request.environ, FORM)
         said = _fields(read_body(request.environ, FORM_LIMIT, deadlines))
         onward, address = local(said.get("next", [""])[0]), request.remote_addr or ""
-        if not attempts.allowed(address):
-            return _form(onward, "Too many attempts. Try again in a minute.", HTTPStatus.TOO_MANY_REQUESTS)
         key = sessions.keys.verified(said.get("key", [""])[0].strip())
         if key is None:
+            if not attempts.allowed(address):
+                return _form(onward, "Too many attempts. Try again in a minute.", HTTPStatus.TOO_MANY_REQUESTS)
             attempts.failed(address)
             return _form(onward, "This key is not known, or it was revoked.", HTTPStatus.FORBIDDEN)
         return sessions.begin(_to(onward), key)
