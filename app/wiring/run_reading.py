@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from app.errors import UnknownRun
+from app.errors import DatabaseRefused, UnknownRun
 from app.flows.own_projects import CredentialsGone, kept
 from app.ports.run_views import RunViews
 from app.web.api.runs import RunReading
@@ -36,6 +36,8 @@ def run_reading(parts: AppParts) -> RunReading:
         theirs = supabase_backlog(credentials.url, credentials.key, patience=PATIENCE)
         try:
             yield theirs
+        except DatabaseRefused as problem:  # its owner may take the key away at any time
+            raise UnknownRun(f"The project that this run is on does not let Mason in: {problem}") from None
         finally:
             theirs.close()
 

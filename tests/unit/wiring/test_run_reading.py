@@ -13,7 +13,7 @@ import pytest
 from app.backlog.store import SqlBacklog
 from app.domain.credentials import Credentials
 from app.domain.dispatches import Dispatch, Work
-from app.errors import UnknownRun
+from app.errors import DatabaseRefused, UnknownRun
 from app.log import Redactor
 from app.web.api.runs import RunReading
 from app.wiring.run_reading import run_reading
@@ -56,6 +56,12 @@ def test_views__of_a_run_whose_project_is_forgotten_are_nowhere() -> None:
     there = reading(replace(RUN, project=ELSEWHERE.url), {}, object(), Redactor(()))
     with pytest.raises(UnknownRun, match="in the project that it ran on"), there.views_for(RUN.id):
         pass
+
+
+def test_views__of_a_run_whose_project_lets_nobody_in_are_nowhere() -> None:
+    there = reading(replace(RUN, project=ELSEWHERE.url), {f"run {RUN.id}": ELSEWHERE.text()}, object(), Redactor(()))
+    with pytest.raises(UnknownRun, match="does not let Mason in: the key was revoked"), there.views_for(RUN.id):
+        raise DatabaseRefused("the key was revoked")
 
 
 def test_workflow__is_the_dispatches_address() -> None:
