@@ -18,7 +18,7 @@ from app.web.pages.viewers import Viewer
 OPEN_AT_ONCE = 8
 """Items that are open when the page comes: those that run or have failed, but not a hundred of them."""
 
-ROOM = 250_000
+ROOM = 150_000
 """Characters of outputs and diffs on one page. A page of more is slow on a phone; each item has a page of its own."""
 
 LEVELS: Mapping[str, frozenset[Level]] = {

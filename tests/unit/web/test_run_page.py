@@ -230,7 +230,7 @@ def test_page__of_fifty_failed_items_opens_a_few() -> None:
 
 
 def test_page__of_many_items_leaves_outputs_to_their_own_pages() -> None:
-    diff = "+a line of a diff\n" * 5_000
+    diff = "+a line of a diff\n" * 3_000
     made = site(a_run(*(done_item(number, diff=diff) for number in range(1, 21)), failed_item(30, diff=diff)))
     text = made.text(made.signed())
     assert len(text) < 500_000
