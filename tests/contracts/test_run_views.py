@@ -427,6 +427,22 @@ def test_run_view__hostile_rows_do_not_break_it(store: SqlBacklog, given: Given,
     assert all(0 <= item.percentage <= 100 for item in view.items)
 
 
+def test_run_view__documents_that_are_too_long_are_cut_where_they_lie(store: SqlBacklog, given: Given) -> None:
+    run = opened(given, given.item())
+    claim = claimed(given, run, run.item_ids[0]).claim
+    one = Iteration(number=1, failed_before=("lint",), tried="this", gate=None, validator=None, passed=False)
+    store.save_iterations([IterationRow(id=uuid4(), claim=claim, iteration=one, created_at=AT)])
+    assert store.settle(claim, failed_outcome())
+    long = "jsonb_build_object('x', repeat('x', 5000000))"
+    given.sql.execute(f"update mason_pm_execution_results set result = {long}, evidence = {long}".encode())
+    given.sql.execute(f"update mason_pm_validation_iterations set failure_details = {long}".encode())
+    asked = "select length(mason_run_view(jsonb_build_object('run', %s::uuid, 'room', 100))::text) as length"
+    answer = given.sql.execute(asked, (run.id,)).fetchone()
+    assert answer
+    assert answer["length"] < 5_000_000
+    assert only(store, run).verdict is None
+
+
 # -- versions --------------------------------------------------------------------------------------------------------
 
 
@@ -579,6 +595,15 @@ def test_log_page__lines_from_before_the_numbers_come_first_and_by_their_time(st
     expected = ["0", "1", "2", "3", "9", "10", "11", "12"]
     for limit in (1, 2, 3, 100):
         assert read_all(store, run, limit) == expected
+
+
+def test_append_logs__goes_on_where_somebody_else_wrote_the_last_number(store: SqlBacklog, given: Given) -> None:
+    run = opened(given, given.item())
+    store.append_logs(log_rows(run, 2))
+    insert = "insert into mason_execution_logs (execution_run_id, message, line) values (%s, 'last', %s)"
+    given.sql.execute(insert, (run.id, 2**63 - 1))
+    store.append_logs(log_rows(run, 2, start=2))
+    assert read_all(store, run, 10) == ["0", "1", "2", "3", "last"]
 
 
 def test_log_page__of_one_item(store: SqlBacklog, given: Given) -> None:

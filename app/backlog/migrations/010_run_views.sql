@@ -95,7 +95,14 @@ begin
   ),
   ends as (
     select a.run, coalesce(
-      (select k.line from mason_execution_logs k where k.execution_run_id = a.run order by k.line desc limit 1), 0
+      (
+        -- Beyond that are no numbers of ours: whoever writes one there ends the log of no run.
+        select k.line from mason_execution_logs k
+        where k.execution_run_id = a.run and k.line < 1000000000000000000
+        order by k.line desc
+        limit 1
+      ),
+      0
     ) as line
     from (select distinct execution_run_id as run from added) a
   )
@@ -252,8 +259,8 @@ end
 $$;
 
 -- run_view: A run, its items in its order (or the one that is asked for), and what became of them. The items share the
--- `room` for their diffs, in characters. Documents come as text, so that one that nobody can read (too deep, or with a
--- number too long) keeps nobody from the others;
+-- `room` for their diffs, in characters. Documents come as text, so that one that nobody can read (too deep, with a
+-- number too long, or cut because it is longer than any that Mason writes) keeps nobody from the others;
 -- and all of it is json, because there is much and none of it is looked into here.
 create or replace function mason_run_view(args jsonb) returns json
 language sql stable security invoker set search_path from current
@@ -297,10 +304,10 @@ as $$
           )
         end,
         'result', case
-          when s.item_id is not null then s.result::text
-          when i.execution_result ->> 'run' = args ->> 'run' then i.execution_result::text
+          when s.item_id is not null then left(s.result::text, 2000000)
+          when i.execution_result ->> 'run' = args ->> 'run' then left(i.execution_result::text, 2000000)
         end,
-        'evidence', s.evidence::text, 'diff', left(s.diff, shares.room), 'diff_length', length(s.diff),
+        'evidence', left(s.evidence::text, 2000000), 'diff', left(s.diff, shares.room), 'diff_length', length(s.diff),
         'result_attempt', s.execution_attempt, 'started_at', s.started_at, 'ended_at', s.created_at,
         'began_at', (
           select min(e.created_at) from mason_item_events e
@@ -330,7 +337,7 @@ as $$
       select coalesce(json_agg(to_json(n) order by n.execution_attempt, n.iteration_number), '[]')
       from (
         select n.item_id, n.execution_attempt, n.iteration_number, n.passed, left(n.tried, 2000) as tried,
-               n.failure_details::text as failure_details, n.created_at
+               left(n.failure_details::text, 500000) as failure_details, n.created_at
         from mason_pm_validation_iterations n
         join members m on m.id = n.item_id
         where n.run_id = (args ->> 'run')::uuid
