@@ -17,9 +17,8 @@ from app.ports.sealed import Sealed
 from app.settings import Settings, checked_url, database_hosts
 from app.wiring.app_place import dispatches_locally
 
-_SUPABASE = ".supabase.co"
-_HOST = re.compile(r"[a-z0-9.:-]+")
-"""Nothing that one library might read in another way than the next."""
+_HOST = re.compile(r"[a-z0-9]{1,40}\.supabase\.co")
+"""Nothing that one library might read in another way than the next, or not at all."""
 
 
 def own_projects(settings: Settings, sealed: Sealed, redactor: Redactor, *, patience: float) -> OwnProjects:
@@ -76,9 +75,9 @@ class Admission:
                 "them. Leave supabaseUrl and supabaseKey out, or name the project that Mason is configured for."
             )
         host, _, path = project_of(url)
-        if not _HOST.fullmatch(host) or not (host.endswith(_SUPABASE) or host in self.hosts):
+        if not _HOST.fullmatch(host) and host not in self.hosts:
             raise BadCredentials(
-                f"supabaseUrl must look like https://<project>{_SUPABASE}; the operator can allow other hosts "
+                "supabaseUrl must look like https://<project>.supabase.co; the operator can allow other hosts "
                 "(MASON_DATABASE_HOSTS)."
             )
         if path:
