@@ -118,9 +118,7 @@ def branches_of(backlog: Backlog, items: Sequence[Item], approved: Sequence[Item
     def free(item: Item, name: str) -> bool:
         return first.get(name, item.id) >= item.id and owners.get(name, item.id) == item.id
 
-    return [
-        kept.get(item.id) or (plain[item.id] if free(item, plain[item.id]) else own_branch(item)) for item in items
-    ]
+    return [kept.get(item.id) or (plain[item.id] if free(item, plain[item.id]) else own_branch(item)) for item in items]
 
 
 def gate_kinds(policy: Policy, options: RunOptions) -> tuple[CheckKind, ...]:
