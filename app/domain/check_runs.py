@@ -67,8 +67,9 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckRun:
-    """What one check run says. ``conclusion`` None: it is in progress. ``summary`` and ``text`` are Markdown. ``page`` is
-    where it leads, "" for where all of this process do.
+    """What one check run says. ``conclusion`` None: it is in progress. ``summary`` and ``text`` are Markdown.
+
+    ``page`` is where it leads, "" for where all of this process do.
     """
 
     name: str

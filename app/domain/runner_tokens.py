@@ -26,7 +26,7 @@ class RunnerIdentity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunnerToken:
-    """An installation token, and when it ends (with its time zone); ``page`` is where its run is shown, "" if nowhere."""
+    """An installation token, and when it ends (with its time zone); ``page`` shows its run, "" where nothing does."""
 
     token: str = field(repr=False)
     expires_at: datetime

@@ -40,7 +40,7 @@ def sentence(value: str, limit: int = 600) -> Markdown:
 
 
 def link(url: str, words: str) -> Markdown:
-    """A link to an address that Mason has made or was given by a forge; only words where the address is not a plain one."""
+    """A link to an address that Mason made or a forge gave; only the words where the address is not a plain one."""
     shown = prose(words)
     return Markdown(f"[{shown}]({url})") if len(url) <= 300 and _ADDRESS.fullmatch(url) else shown
 
