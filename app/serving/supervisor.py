@@ -53,6 +53,8 @@ def supervise(parts: Sequence[Part], stop: Stop, *, cwd: Path, grace: float = GR
         while not stop.wait(_TICK):
             for one in running:
                 _keep_up(one, cwd)
+            # A part that was killed leaves runs behind, which go on, and end as our children.
+            process.reap_adopted([one.child.pid for one in running if one.child is not None])
     finally:
         _end(running, grace)
 

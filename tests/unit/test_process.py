@@ -332,3 +332,19 @@ def test_kill_orphans__ends_what_a_killed_runner_left_and_nothing_else() -> None
 
 def test_pid_namespace__can_be_part_of_a_path_that_is_on_the_path() -> None:
     assert re.fullmatch(r"\d+|none", living.pid_namespace())
+
+
+def test_reap_adopted__leaves_children_to_who_waits_for_them() -> None:
+    script = """
+import os, subprocess
+from app import process
+orphan, mine = (subprocess.Popen(["/bin/sh", "-c", f"exit {code}"]) for code in (1, 3))
+for child in (orphan, mine):
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+process.reap_adopted([mine.pid])
+assert mine.wait() == 3
+process.reap_adopted([])
+assert not process.children()
+process.reap_adopted([])
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=True, timeout=60)
