@@ -481,7 +481,17 @@ def kill_user(user: int) -> bool:
 
 def kill_orphans() -> None:
     """Kill what contained commands of a killed runner left running: it could not do so itself (Linux)."""
-    _kill_until_none(lambda: [pid for pid in living.pids() if _is_orphan(_mark(pid))])
+    killed: set[int] = set()
+
+    def find() -> list[int]:
+        found = [pid for pid in living.pids() if _is_orphan(_mark(pid))]
+        killed.update(found)
+        return found
+
+    _kill_until_none(find)
+    for pid in killed.difference(find()):
+        with contextlib.suppress(ChildProcessError):  # it was not adopted by us
+            os.waitpid(pid, 0)
 
 
 def _runner() -> str:
