@@ -481,17 +481,7 @@ def kill_user(user: int) -> bool:
 
 def kill_orphans() -> None:
     """Kill what contained commands of a killed runner left running: it could not do so itself (Linux)."""
-    killed: set[int] = set()
-
-    def find() -> list[int]:
-        found = [pid for pid in living.pids() if _is_orphan(_mark(pid))]
-        killed.update(found)
-        return found
-
-    _kill_until_none(find)
-    for pid in killed.difference(find()):
-        with contextlib.suppress(ChildProcessError):  # it was not adopted by us
-            os.waitpid(pid, 0)
+    _kill_until_none(lambda: [pid for pid in living.pids() if _is_orphan(_mark(pid))])
 
 
 def _runner() -> str:

@@ -334,31 +334,6 @@ def test_pid_namespace__can_be_part_of_a_path_that_is_on_the_path() -> None:
     assert re.fullmatch(r"\d+|none", living.pid_namespace())
 
 
-ADOPTING = """
-import subprocess, sys
-from app import process
-process.adopt_orphans()
-runner = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE)
-runner.stdout.readline()
-runner.kill()
-runner.wait()
-process.kill_orphans()
-print(len(process.children()))
-"""
-
-
-def test_kill_orphans__leaves_no_dead_ones_to_who_adopted_them() -> None:
-    runner = (
-        "import sys; from pathlib import Path; from app import process\n"
-        "tell = lambda data: (sys.stdout.buffer.write(data), sys.stdout.flush())\n"
-        "process.run(['sh', '-c', 'setsid sleep 600 & echo begun; wait'], cwd=Path('/'),"
-        " env={'PATH': '/usr/bin:/bin'}, timeout=60, contained=True, on_output=tell)"
-    )
-    words = [sys.executable, "-c", ADOPTING, runner]
-    done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "0\n"
-
-
 def test_reap_adopted__leaves_children_to_who_waits_for_them() -> None:
     script = """
 import os, subprocess
