@@ -1,6 +1,7 @@
 """`mason.config.json`: URL and key of a Supabase backlog, in either of the two forms in use. Never committed.
 
-``{"supabaseUrl": …, "supabaseAnonKey": …}`` or ``{"supabase": {"url": …, "anonKey": …}}``; other keys are left alone.
+``{"supabaseUrl": …, "supabaseAnonKey": …}`` or ``{"supabase": {"url": …, "anonKey": …}}``; other keys are left
+alone, but not slips of these.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ CONFIG_NAME = "mason.config.json"
 
 _LARGEST = 1_000_000
 _FORMS = {"url": ("supabaseUrl", ("supabase", "url")), "key": ("supabaseAnonKey", ("supabase", "anonKey"))}
+_NAMES = {"supabase", "supabaseUrl", "supabaseAnonKey"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +51,9 @@ def read_config_file(repository: Path) -> ConfigFile | None:
         raise UsageError(f"{path} is larger than {_LARGEST} bytes: it holds an address and a key, nothing else.")
     content = _parsed(path, data)
     key = _value(path, content, "key")
+    slips = [name for name in content if name.lower().startswith("supabase") and name not in _NAMES]
+    if slips and not (key and _value(path, content, "url")):
+        raise UsageError(f"{path} has {slips[0][:40]!r}, which means nothing: is it supabaseUrl, or supabaseAnonKey?")
     return ConfigFile(path=path, url=_value(path, content, "url"), key=SecretStr(key) if key else None)
 
 

@@ -121,7 +121,10 @@ class Settings(BaseSettings):
     container: bool = _runs(False, "set in an image, whose Mason cannot update itself")
 
     app_url: str | None = _app(
-        None, "where the world reaches the web app; runners' tokens and links are for it", shown="none: no tokens"
+        None,
+        "where the world reaches the web app; runners' tokens and links are for it",
+        shown="none: no tokens",
+        pattern=_ADDRESS,
     )
     database_url: SecretStr | None = _app(
         None,
@@ -211,9 +214,10 @@ def database_hosts(settings: Settings) -> frozenset[str]:
 def encryption_keys(settings: Settings) -> tuple[str, ...]:
     """The master secrets of MASON_ENCRYPTION_KEY, the newest first. Raises UsageError for one that can be guessed."""
     found = comma_list(settings.encryption_key)
-    if any(len(one) < 32 for one in found):
+    if any(len(one) < 32 or " #" in one for one in found):
         raise UsageError(
-            "MASON_ENCRYPTION_KEY needs at least 32 characters, each of several: `openssl rand -base64 32` makes one"
+            "MASON_ENCRYPTION_KEY needs at least 32 characters, and no comment behind it, each of several: "
+            "`openssl rand -base64 32` makes one"
         )
     return found
 
@@ -228,7 +232,8 @@ def read_settings(*, dsn: str | None = None, repository: Path | None = None) -> 
         settings = Settings(dsn=SecretStr(dsn)) if dsn else Settings()
     except ValidationError as problem:
         first = problem.errors()[0]
-        raise UsageError(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from None
+        name = str(first["loc"][0])
+        raise UsageError(f"{name if name.isupper() else f'MASON_{name.upper()}'}: {first['msg']}") from None
     if settings.dsn or repository is None:
         return settings
     url, key = supabase_origins(os.environ, read_config_file(repository))
@@ -263,7 +268,7 @@ def supabase_origins(environ: Mapping[str, str], file: ConfigFile | None) -> tup
     Plain ``SUPABASE_*`` mostly belong to the application that is worked on: they count last, and only together.
     Raises UsageError when one of the two is missing, or a key would leave the environment for a committed address.
     """
-    plain = _origin(environ, "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY")
+    plain = _origin(environ, "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY", "SUPABASE_KEY")
     from_environment = [
         _origin(environ, "INPUT_SUPABASE-URL", "INPUT_SUPABASE-KEY"),
         _origin(environ, "MASON_SUPABASE_URL", "MASON_SUPABASE_KEY"),

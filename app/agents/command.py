@@ -76,7 +76,7 @@ class CommandAgent:
         self._preset = find_preset(preset) if preset else None
         self._command = tuple(command) or ((self._preset.program,) if self._preset else ())
         if not self._command:
-            raise UsageError("The command agent needs a command.")
+            raise UsageError("The command agent needs a command: set MASON_AGENT_COMMAND, or give --agent-command.")
         passed = {name: environ[name] for name in pass_env if name in environ}
         self._environment = base_environment(environ, passed)
         self._scratch = scratch

@@ -54,10 +54,12 @@ def show(keep: Path | None, stop: Stop, *, serve: bool = False) -> int:
             click.echo(f"  {item.title}\n    {shown(text)}")
         with App(directory, repository) as app:
             click.echo(f"\nmason serve runs on {app.url}. Watch it in a browser:\n\n  {app.page()}\n")
+            click.echo("" if serve else "(The page goes when the demo ends; `mason demo --serve` keeps it.)\n")
             click.echo("Now somebody approves all six in the database:\n")
             result = approve_and_watch(app, items, stop)
             if serve:
                 click.echo(f"\nThe finished run, until Ctrl-C:\n\n  {app.page(result.run_id)}\n")
+                stop.heeded = True  # it ends well then
                 while app.runs() and not stop.wait(_LOOK):
                     pass
         (directory / "result.json").write_text(wiring.show_result(Redactor(()), result, as_json=True), encoding="utf-8")

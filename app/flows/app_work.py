@@ -31,7 +31,8 @@ class AppPorts:
     started with them (so that ten in a row make one run); ``patience`` in seconds is for how long they may go on.
     ``home`` is the repository that items without one belong to. ``appears`` is for how many seconds a workflow run may
     not be listed yet whose dispatch had no answer. ``is_dead`` says of a ``claimed_by`` whether it is known to be gone.
-    ``page`` is the address of a run's page, "" where there is none.
+    ``page`` is the address of a run's page, "" where there is none. ``told`` is why items wait, as this process's log
+    said last.
     """
 
     backlog: Backlog
@@ -44,6 +45,7 @@ class AppPorts:
     quiet: float = 5.0
     patience: float = 60.0
     is_dead: Callable[[str], bool] = field(default=lambda _: False)
+    told: dict[UUID, str] = field(default_factory=dict)
     page: Callable[[UUID], str] = field(default=lambda _: "")
 
     def page_of(self, dispatch: Dispatch) -> str:

@@ -75,7 +75,9 @@ def start_waiting(ports: AppPorts, fence: Fence, name: str | None, items: Sequen
     place = look_at(ports, repository)
     choice = choose(items, place)
     for item_id, reason in choice.left.items():
-        log.info("Item %s waits: %s", item_id, reason)
+        if ports.told.get(item_id) != reason:  # the next look comes soon, and says nothing new
+            log.info("Item %s waits: %s (`mason run --item %s` starts it)", item_id, reason, item_id)
+    ports.told.update(choice.left)
     for group in groups(choice.chosen, place.policy.limits.items_per_run):
         ports.database.require(fence)  # GitHub may have taken its time
         start_run(ports, name, group, base=place.base)

@@ -66,7 +66,11 @@ def start_execution(ports: AppPorts, own: OwnProjects, asked: Start) -> UUID:
     Raises BadCredentials, ItemsRefused and NotNow with nothing started, Busy, and what the ports raise.
     """
     asked = replace(asked, credentials=own.admit(asked.credentials) if asked.credentials else None)
-    with backlog_of(ports, own, asked.credentials) as theirs, held(ports.database, f"start {asked.same}"):
+    with (
+        backlog_of(ports, own, asked.credentials) as theirs,
+        held(ports.database, f"start {asked.run_id}"),  # its credentials are kept under its id before it is recorded
+        held(ports.database, f"start {asked.same}"),
+    ):
         if (earlier := started_before(theirs, asked)) is not None:
             return earlier.id
         name, items = asked_items(theirs, asked)

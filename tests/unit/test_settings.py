@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from app.config_file import read_config_file
 from app.errors import UsageError
 from app.log import Redactor
 from app.settings import Settings, checked_url, is_loopback, read_settings, user_ids
@@ -210,3 +211,9 @@ def test_users__a_range(monkeypatch: pytest.MonkeyPatch) -> None:
     assert user_ids(Settings(users="7-7")) == range(7, 8)
     monkeypatch.setenv("MASON_USERS", "")
     assert user_ids(Settings()) is None
+
+
+def test_config_file__a_slip_of_a_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mason.config.json").write_text('{"supabaseURL": "https://a.supabase.co", "supabaseAnonKey": "k"}')
+    with pytest.raises(UsageError, match="'supabaseURL', which means nothing"):
+        read_config_file(tmp_path)

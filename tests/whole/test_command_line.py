@@ -94,7 +94,10 @@ def test_exit_2__a_database_that_is_not_migrated(project: Project, empty_databas
     [
         (["--base", "nowhere"], "has no branch, tag or commit nowhere"),
         (["--base", "--upload-pack=x"], "is no branch name"),
-        (["--agent", "command"], "The command agent needs a command."),
+        (
+            ["--agent", "command"],
+            "The command agent needs a command: set MASON_AGENT_COMMAND, or give --agent-command.",
+        ),
         (["--agent-command", "'"], "--agent-command cannot be read"),
         (["--dsn", "nonsense=1"], "connection string cannot be read"),
     ],

@@ -62,7 +62,9 @@ class AppJwts:
         try:
             key = _read_key(private_key)
         except (ValueError, TypeError):
-            raise UsageError("the GitHub App's private key is not a PEM key") from None
+            raise UsageError(
+                "the GitHub App's private key is not a PEM key (MASON_GITHUB_APP_KEY takes its text, not a file's path)"
+            ) from None
         self._auth = Auth.AppAuth(app_id.strip(), sign_func=lambda claims: jwt.encode(claims, key, algorithm="RS256"))
 
     def token(self) -> str:

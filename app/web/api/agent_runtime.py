@@ -42,9 +42,23 @@ class AgentRuntime:
 class ExecuteBody(Model):
     """A worker's id (`GET /api/agent-runtime/workers`), a work item's, and what is to be done."""
 
-    worker_id: str = Field(min_length=1, max_length=LONGEST_ID)
-    work_item_id: str = Field(min_length=1, max_length=LONGEST_ID)
-    prompt: str = Field(min_length=1, max_length=LONGEST_PROMPT, pattern=r"\S")
+    worker_id: str = Field(
+        min_length=1,
+        max_length=LONGEST_ID,
+        description="Who works: an id of `GET /api/agent-runtime/workers`. `command` needs MASON_AGENT_COMMAND.",
+    )
+    work_item_id: str = Field(
+        min_length=1,
+        max_length=LONGEST_ID,
+        description="The id of a backlog item, whose problem, solution and PRD the agent is given behind the prompt.",
+    )
+    prompt: str = Field(
+        min_length=1,
+        max_length=LONGEST_PROMPT,
+        pattern=r"\S",
+        description="What is to be done. The worker `patch` applies the code fences marked `diff` in it and in the PRD "
+        "that name no task.",
+    )
     gate: bool = Field(default=False, description="Whether the repository's checks are run on what the agent made.")
 
 

@@ -9,7 +9,7 @@ from functools import wraps
 from http import HTTPStatus
 from uuid import UUID
 
-from flask import Flask, Response, request
+from flask import Flask, Response, redirect, request
 from werkzeug.http import quote_etag
 
 from app.domain.run_views import LogLine, RunView
@@ -54,6 +54,7 @@ class Pages:
 def add_pages(app: Flask, pages: Pages, deadlines: Deadlines) -> None:
     """The pages for people, signing in, and the files that they refer to."""
     add_sign_in(app, pages.viewers.sessions, deadlines)
+    app.add_url_rule("/", "root", lambda: redirect(RUNS, HTTPStatus.SEE_OTHER))
 
     @app.route("/static/<name>")
     def static_file(name: str) -> Response:
