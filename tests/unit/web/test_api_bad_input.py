@@ -167,6 +167,13 @@ def test_session__nobody_is_nobody() -> None:
     assert ApiDoor(session=signed_in).client.get("/api/health").status_code == 401
 
 
+def test_session__a_person_at_a_browser_is_led_to_the_sign_in() -> None:
+    door = ApiDoor(session=signed_in)
+    answer = door.client.get("/api/docs", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in?next=/api/docs")
+    assert door.client.post("/api/docs", headers={"Accept": "text/html"}).status_code == 401
+
+
 # What is asked
 
 

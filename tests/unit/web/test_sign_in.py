@@ -217,3 +217,8 @@ def test_sign_in__many_attempts_have_to_wait_and_a_good_key_has_not() -> None:
 )
 def test_sign_in__a_form_that_is_none(body: bytes, kind: str, status: int) -> None:
     assert site().client.post("/sign-in", data=body, content_type=kind).status_code == status
+
+
+def test_root__leads_to_the_runs() -> None:
+    answer = site().client.get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/runs")
