@@ -26,7 +26,7 @@ from app.wiring.setup_migrations import Migrations
 def rest_api(parts: AppParts) -> Api:
     """The API of one web process. Every group of routes is a line here; what it stands on is a parameter."""
     return Api(
-        keys=api_keys(app_dsn(parts.settings)),
+        keys=PostgresApiKeys(parts.connections),
         routes=(
             setup_routes(Migrations(allowed=database_hosts(parts.settings))),
             execution_routes(

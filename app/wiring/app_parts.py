@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.database.queue import PostgresQueue, job_queue
+from app.database.connections import Connections
+from app.database.leases import Leases
+from app.database.queue import PostgresQueue
 from app.database.sealed import PostgresSealed
-from app.database.store import PostgresApp, app_database
+from app.database.store import PostgresApp
 from app.flows.app_work import AppPorts
 from app.flows.own_projects import OwnProjects
 from app.json_log import set_up_json_logging
@@ -20,7 +22,7 @@ from app.wiring.app_place import Place, place_of
 from app.wiring.databases import app_dsn, configured_backlog
 from app.wiring.own_projects import own_projects
 from app.wiring.runs import is_dead
-from app.wiring.sealing import MasterKeys, master_keys, open_sealed
+from app.wiring.sealing import MasterKeys, master_keys
 from app.wiring.signed_links import run_links
 
 
@@ -38,6 +40,7 @@ class AppParts:
     views: RunViews
     queue: PostgresQueue
     database: PostgresApp
+    connections: Connections
     sealed: PostgresSealed
     own: OwnProjects
     keys: MasterKeys
@@ -55,20 +58,19 @@ def open_app(settings: Settings, repository: Path, *, patience: float, connectio
     """The parts of one process, made after its fork; JSON logs from here on, without any secret.
 
     The settings name both databases. ``patience`` in seconds is for a backlog that is away, ``connections`` the most to
-    the app database for each of its uses. Raises UsageError.
+    the app database, whose uses share them. Raises UsageError.
     """
     keys = master_keys(settings, state_dir(settings, repository))
     redactor = logged(settings, keys)
     with ExitStack() as stack:
-        sealed = open_sealed(settings, keys)
-        stack.callback(sealed.close)
+        shared = Connections(app_dsn(settings), pool_size=connections)
+        stack.callback(shared.close)
+        sealed = PostgresSealed(shared, keys.sealing)
         place = place_of(settings, repository, redactor, sealed)
         backlog = configured_backlog(settings, patience=patience)
         stack.callback(backlog.close)
-        database = app_database(app_dsn(settings), pool_size=connections)
-        stack.callback(database.close)
-        queue = job_queue(app_dsn(settings), pool_size=connections)
-        stack.callback(queue.close)
+        database = PostgresApp(shared, Leases(shared))
+        queue = PostgresQueue(shared)
         ports = AppPorts(
             backlog=backlog,
             repositories=place.repositories,
@@ -90,6 +92,7 @@ def open_app(settings: Settings, repository: Path, *, patience: float, connectio
             views=backlog,
             queue=queue,
             database=database,
+            connections=shared,
             sealed=sealed,
             own=own_projects(settings, sealed, redactor, patience=patience),
             keys=keys,

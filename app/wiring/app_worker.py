@@ -40,7 +40,7 @@ def sweep_seconds(settings: Settings) -> float:
 def work_for(settings: Settings, repository: Path, stop: Stop) -> None:
     """A worker until the stop."""
     with closing(
-        open_app(settings, repository, patience=settings.database_patience, connections=settings.jobs + 4)
+        open_app(settings, repository, patience=settings.database_patience, connections=2 * settings.jobs + 4)
     ) as parts:
         runtime = open_runtime(parts)
         try:

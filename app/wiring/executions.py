@@ -52,8 +52,7 @@ class Runtime:
 def open_runtime(parts: AppParts) -> Runtime:
     """What is opened here ends with the parts."""
     settings, repository = parts.settings, parts.repository
-    executions = stored_executions(app_dsn(settings))
-    parts.opened.callback(executions.close)
+    executions = PostgresExecutions(parts.connections)
     runner = Runner(
         mason=(sys.executable, "-P", "-m", "app"),
         repository=repository,

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.database.api_keys import api_keys
+from app.database.api_keys import PostgresApiKeys
 from app.domain.run_views import LogPage, RunLine, RunView
 from app.ports.run_views import RunViews
 from app.web.pages.kept import KeptPages
@@ -16,7 +16,6 @@ from app.web.pages.run_page import Pages
 from app.web.pages.sign_in import Sessions
 from app.web.pages.viewers import Viewers
 from app.wiring.app_parts import AppParts
-from app.wiring.databases import app_dsn
 from app.wiring.run_reading import run_reading
 
 
@@ -24,7 +23,7 @@ def run_pages(parts: AppParts) -> Pages:
     """The pages of one web process."""
     settings, reading = parts.settings, run_reading(parts)
     views = EachRunsViews(views_for=reading.views_for)
-    keys = api_keys(app_dsn(settings))
+    keys = PostgresApiKeys(parts.connections)
     secure = (settings.app_url or "").startswith("https://")
     return Pages(
         views=views,

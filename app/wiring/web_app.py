@@ -64,7 +64,7 @@ def web_application(
 ) -> WSGIApplication:
     """The WSGI application of one process, made after the fork; with the pages that ``setup`` makes, where it is."""
     parts = open_app(
-        settings, repository, patience=min(settings.database_patience, PATIENCE), connections=settings.threads
+        settings, repository, patience=min(settings.database_patience, PATIENCE), connections=settings.threads + 4
     )
     place, queue, database = parts.place, parts.queue, parts.database
     pages = run_pages(parts)
