@@ -141,7 +141,9 @@ def assert_tsc_and_eslint_were_read(project: Project, item: UUID) -> None:
     ]
     (row,) = project.iterations(item)
     assert (row["passed"], row["checks_passed"], row["checks_failed"]) == (True, 4, 0)
-    assert row["failure_details"] == {"before": ["typecheck", "lint", "build", "test"], "after": []}
+    details = row["failure_details"]
+    assert (details["before"], details["after"]) == (["typecheck", "lint", "build", "test"], [])
+    assert "+  const none: number = 0\n" in details["changed"]
     assert row["tried"] == "pnpm run lint --fix; agent: Applied 1 diff of the PRD."
 
 
@@ -159,7 +161,9 @@ def assert_long_message_and_vitest_were_read(project: Project, item: UUID) -> No
         "src/discount.test.ts:5:30 error src/discount.test.ts > a tenth off: AssertionError: expected 5 to be 45 // "
         "Object.is equality"
     ]
-    assert (second["passed"], second["failure_details"]) == (True, {"before": ["test"], "after": []})
+    details = second["failure_details"]
+    assert (second["passed"], details["before"], details["after"]) == (True, ["test"], [])
+    assert "+  return (price * (100 - percent)) / 100\n" in details["changed"]
 
 
 def first_failures(project: Project, item: UUID) -> dict[str, list[str]]:
