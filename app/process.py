@@ -11,37 +11,20 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
-from uuid import uuid4
 
-from app import living, users
-
-MARK = "MASON_PROCESS"
-"""Environment variable that marks every process of one contained command: ``<pid namespace> <pid> <start> <command>``.
-
-The first three name the runner that started it, so that what a killed runner left behind can be found.
-"""
+from app import descendants, living, users
 
 OUTPUT_LIMIT = 1_000_000
 """Bytes of output that are kept: the first half and the last half of a longer one."""
 
 _TICK = 0.05
-_DYING = 10.0
-"""Seconds at most until killed processes have to be gone; only one stuck in the kernel takes that long."""
-
 _PIPE_READS = 16
 """Reads of 64 KiB after a command's end: together the most that a pipe holds (1 MiB)."""
-
-_starting = threading.Lock()
-_ours: set[int] = set()
-"""Processes that this module started. Starting one and noting it here is one step, or it would pass for a stray."""
-
-_adopting: frozenset[int] | None = None
-"""The children that were there when this process began to adopt orphans; None while it does not."""
 
 _commands: dict[int, int] = defaultdict(int)
 """Contained commands that run as each user at the moment."""
@@ -193,14 +176,14 @@ def run(
     user = users.owner(cwd) if contained else None
     if user and not users.finds(command[0], env.get("PATH", os.defpath), cwd, user):
         return Finished(exit_code=None, missing=True, stderr=f"{command[0]}: nothing that user {user} can run".encode())
-    mark = f"{_runner()} {uuid4().hex}" if contained else None
+    mark = descendants.new_mark() if contained else None
     started = time.monotonic()
     with _working_as(user):
         try:
             child = _start(
                 [*users.as_user(user), *command] if user else list(command),
                 cwd,
-                {**env, MARK: mark} if mark else dict(env),
+                {**env, descendants.MARK: mark} if mark else dict(env),
                 fed=bool(stdin),
                 merge=merge,
                 user=user,
@@ -259,8 +242,8 @@ def _start(
         stdin, their_stdin = pipe("wb") if fed else (None, subprocess.DEVNULL)
         stdout, their_stdout = pipe("rb")
         stderr, their_stderr = (None, subprocess.STDOUT) if merge else pipe("rb")
-        with _starting:
-            child = subprocess.Popen(
+        child = descendants.start(
+            lambda: subprocess.Popen(
                 command,
                 cwd=cwd,
                 env=env,
@@ -269,7 +252,7 @@ def _start(
                 stderr=their_stderr,
                 start_new_session=True,
             )
-            _ours.add(child.pid)
+        )
         child.stdin, child.stdout, child.stderr = stdin, stdout, stderr
         ours.pop_all()
     return child
@@ -296,22 +279,22 @@ def spawn(
         if prctl:
             prctl(1, int(signal.SIGINT), 0, 0, 0)  # PR_SET_PDEATHSIG
 
-    with log.open("wb") if log else nullcontext() as output, _starting:
-        child = subprocess.Popen(
-            list(command),
-            cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT if log else None,
-            start_new_session=True,
-            user=user,
-            group=group,
-            extra_groups=None if user is None else [],
-            preexec_fn=end_with_parent,  # noqa: PLW1509 - one system call, prepared before the fork
+    with log.open("wb") if log else nullcontext() as output:
+        return descendants.start(
+            lambda: subprocess.Popen(
+                list(command),
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT if log else None,
+                start_new_session=True,
+                user=user,
+                group=group,
+                extra_groups=None if user is None else [],
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - one system call, prepared before the fork
+            )
         )
-        _ours.add(child.pid)
-        return child
 
 
 def detach(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -319,18 +302,18 @@ def detach(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Pa
 
     Raises OSError when it cannot be started.
     """
-    with log.open("ab") as output, _starting:
-        child = subprocess.Popen(
-            list(command),
-            cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+    with log.open("ab") as output:
+        return descendants.start(
+            lambda: subprocess.Popen(
+                list(command),
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         )
-        _ours.add(child.pid)
-        return child
 
 
 def _prctl() -> Callable[..., int] | None:
@@ -428,35 +411,9 @@ def _kill_tree(child: subprocess.Popen[bytes], mark: str | None) -> None:
         if stream:
             with contextlib.suppress(OSError):
                 stream.close()
-    with _starting:
-        _ours.discard(child.pid)
+    descendants.ended(child.pid)
     if mark:
-        kill_marked(mark)
-
-
-def kill_marked(mark: str) -> None:
-    """Kill every process whose environment carries the mark, and every stray, until none is left (Linux).
-
-    A stray is an adopted orphan (see ``adopt_orphans``) without any mark: it got rid of its mark, and ran away.
-    """
-    needle = f"{MARK}={mark}".encode()
-
-    def find() -> list[int]:
-        with _starting:
-            strays = [pid for pid in living.pids() if _is_stray(pid)] if _adopting is not None else []
-        return strays + [pid for pid in living.pids() if needle in living.environ(pid)]
-
-    _kill_until_none(find)
-
-
-def _is_stray(pid: int) -> bool:
-    return (
-        _adopting is not None
-        and pid not in _adopting
-        and pid not in _ours
-        and living.parent(pid) == os.getpid()
-        and not _mark(pid)
-    )
+        descendants.kill_marked(mark)
 
 
 def kill_user(user: int) -> bool:
@@ -470,90 +427,10 @@ def kill_user(user: int) -> bool:
         return [pid for pid in living.pids() if user in living.uids(pid)]
 
     stroke = [*users.as_user(user), "/bin/sh", "-c", "kill -s KILL -- -1"]
-    deadline = time.monotonic() + _DYING
+    deadline = time.monotonic() + descendants.DYING
     while time.monotonic() < deadline:
-        done = run(stroke, cwd=Path("/"), env={}, timeout=_DYING)
-        _kill_until_none(left)
+        done = run(stroke, cwd=Path("/"), env={}, timeout=descendants.DYING)
+        descendants.kill_until_none(left)
         if done.exit_code in (0, 1) and not left():  # 1: there was nobody to kill
             return True
     return False
-
-
-def kill_orphans() -> None:
-    """Kill what contained commands of a killed runner left running: it could not do so itself (Linux)."""
-    _kill_until_none(lambda: [pid for pid in living.pids() if _is_orphan(_mark(pid))])
-
-
-def _runner() -> str:
-    """This process, as the marks of its commands name it."""
-    return f"{living.pid_namespace()} {os.getpid()} {living.start_time(os.getpid())}"
-
-
-def _mark(pid: int) -> str:
-    """The mark of a process, empty when it has none."""
-    marks = (entry for entry in living.environ(pid).split(b"\0") if entry.startswith(f"{MARK}=".encode()))
-    return next(marks, b"").decode("utf-8", "replace").partition("=")[2]
-
-
-def _is_orphan(mark: str) -> bool:
-    match mark.split(" "):
-        case [namespace, pid, started, _] if pid.isdecimal() and namespace == living.pid_namespace():
-            return living.start_time(int(pid)) != started
-        case _:
-            return False
-
-
-def _kill_until_none(find: Callable[[], list[int]]) -> None:
-    """Kill what is found, again and again: meanwhile it may fork, and dying takes its time on a busy machine."""
-    deadline = time.monotonic() + _DYING
-    pause = 0.0005
-    while (found := find()) and time.monotonic() < deadline:
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):  # adopted orphans (see adopt_orphans) are ours to reap
-                os.waitpid(pid, os.WNOHANG)
-        time.sleep(pause)
-        pause = min(2 * pause, _TICK)
-
-
-def adopt_orphans() -> None:
-    """Make this process the parent of its orphaned descendants, so that they can be found (Linux; else nothing).
-
-    Only for a process that is Mason's alone: from now on a child that ``run`` or ``spawn`` did not start is a stray.
-    """
-    global _adopting  # noqa: PLW0603 - the kernel keeps this once a process, and so do we
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-        _adopting = children()
-
-
-def reap_adopted(own: Collection[int]) -> None:
-    """Let go of adopted orphans that have ended: whoever lives long would collect them. ``own`` are the ids of children
-    that are waited for elsewhere; while one of those has ended, orphans may stay until the next call.
-    """
-    with contextlib.suppress(ChildProcessError):
-        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
-            os.waitpid(ended.si_pid, 0)
-
-
-def children() -> frozenset[int]:
-    """The processes that this one is the parent of, by id."""
-    ours = os.getpid()
-    return frozenset(pid for pid in living.pids() if living.parent(pid) == ours)
-
-
-def kill_descendants(spared: frozenset[int] = frozenset()) -> None:
-    """Kill everything that descends from this process: the last act of a runner whose commands were hostile.
-
-    ``spared`` are children that were there before the runner (a database server, say); they and theirs live on.
-    """
-    _kill_until_none(lambda: _descendants(spared))
-
-
-def _descendants(spared: frozenset[int]) -> list[int]:
-    parents = {pid: living.parent(pid) for pid in living.pids() if pid not in spared}
-    ours = {os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
-        ours |= more
-    return sorted(ours - {os.getpid()})

@@ -6,8 +6,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.descendants import adopt_orphans
 from app.errors import Cancelled
-from app.process import Stop, adopt_orphans
+from app.process import Stop
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import living, process
+from app import descendants, living, process
 from app.errors import Busy, UsageError
 
 KEPT = 50
@@ -118,7 +118,7 @@ class Processes:
         if known and _is_alive(known):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(int(known[0]), signal.SIGKILL)
-        process.kill_orphans()
+        descendants.kill_orphans()
 
     def stop_all(self, seconds: float) -> None:
         """Ask all of them to stop, and wait for that at most so long."""

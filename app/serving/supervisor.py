@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app import process
+from app import descendants, process
 from app.process import Stop
 
 log = logging.getLogger("mason")
@@ -54,7 +54,7 @@ def supervise(parts: Sequence[Part], stop: Stop, *, cwd: Path, grace: float = GR
             for one in running:
                 _keep_up(one, cwd)
             # A part that was killed leaves runs behind, which go on, and end as our children.
-            process.reap_adopted([one.child.pid for one in running if one.child is not None])
+            descendants.reap_adopted([one.child.pid for one in running if one.child is not None])
     finally:
         _end(running, grace)
 

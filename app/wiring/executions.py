@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from app import process, users
+from app import descendants, users
 from app.database.executions import PostgresExecutions, stored_executions
 from app.dispatch.executions import LocalExecutions
 from app.dispatch.local import Runner
@@ -118,7 +118,7 @@ def execution_ports(
     environ, state = environment(), state_dir(settings, repository)
     keep_out_of_git(state)
     with ExitStack() as stack:
-        stack.callback(process.kill_descendants, process.children())
+        stack.callback(descendants.kill_descendants, descendants.children())
         pool = user_pool(settings, environ)
         backlog = stack.enter_context(open_backlog(settings, state))
         run_directory = new_run_directory(runs_dir(settings), environ)

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import click
 
-from app import living, process
+from app import descendants, living
 from app.backlog.none import no_backlog
 from app.domain.claims import Claimant
 from app.domain.policy import Policy
@@ -56,7 +56,7 @@ def runner(
     if not request.dry_run:
         keep_out_of_git(state)
     with ExitStack() as stack:
-        stack.callback(process.kill_descendants, process.children())
+        stack.callback(descendants.kill_descendants, descendants.children())
         users = user_pool(settings, environ)
         backlog = (
             stack.enter_context(open_backlog(settings, state, without_secrets(redactor)))
@@ -165,7 +165,7 @@ def is_dead(claimed_by: str, surface: Surface | None = None) -> bool:
 
 def new_run_directory(runs: Path, environ: Mapping[str, str]) -> Path:
     """A directory name that tells whose it is; what killed runs left behind, running or lying, is removed first."""
-    process.kill_orphans()
+    descendants.kill_orphans()
     runs.mkdir(mode=0o711, parents=True, exist_ok=True)  # the users of trees pass through; what is in it is 0700
     remove_leftovers(
         runs,

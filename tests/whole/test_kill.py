@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from app import process
+from app import descendants
 from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.postgres import postgres_backlog
 from tests.whole.killing import Point, Scene
@@ -60,7 +60,7 @@ def test_killed__ends_as_if_nobody_had_killed_it(
         scene.run_until(point)
         scene.run()
     except BaseException:
-        process.kill_orphans()  # the second run did not
+        descendants.kill_orphans()  # the second run did not
         raise
     assert scene.processes() == []
     state = scene.state()
