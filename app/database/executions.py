@@ -27,7 +27,7 @@ from app.domain.executions import (
 from app.domain.jobs import ReconcileExecution
 from app.domain.results import Usage
 from app.log import map_text
-from app.ports.executions import Watch
+from app.ports.executions import Allotment, Watch
 
 Row = Mapping[str, Any]
 
@@ -100,6 +100,24 @@ _ENDED_SO = "select from executions where id = %(id)s and claimed_by = %(by)s an
 _FAIL = """
 update executions set status = 'error', error = %(error)s, completed_at = clock_timestamp()
 where id = %(id)s and status = %(status)s and claimed_by = %(by)s and completed_at is null returning id
+"""
+
+_SPENT = """
+select coalesce(sum(least(coalesce((e.usage ->> 'cost_usd')::float8, e.budget_usd, 0), 1e9)), 0)::float8 as dollars
+from executions e join workspaces w on w.execution_id = e.id
+where lower(w.repository) is not distinct from lower(%(repository)s)
+  and (e.completed_at is null or e.completed_at > now() - make_interval(secs => %(hours)s::float8 * 3600))
+"""
+
+_ALLOTTING = 0x6D61736F6E646179  # "masonday"
+
+_ALLOT = f"""
+with used as ({_SPENT} and e.id <> %(id)s)
+update executions e set budget_usd = least(
+  %(most)s::float8, case when %(left)s::float8 is not null then greatest(%(left)s::float8 - used.dollars, 0) end
+)
+from used where e.id = %(id)s and e.status = 'running' and e.claimed_by = %(by)s
+returning e.budget_usd as budget, used.dollars as used
 """
 
 _ENTER = """
@@ -183,6 +201,26 @@ class PostgresExecutions:
     def fail(self, execution: Execution, error: str) -> bool:
         seen = {"id": execution.id, "status": execution.status.value, "by": execution.claimed_by}
         return bool(self._rows(_FAIL, {**seen, "error": storable(error)}))
+
+    def spent_since(self, repository: str | None, hours: float) -> float:
+        """An execution without a workspace has not spent anything; rows of workspaces stay for as long as its own."""
+        return float(self._rows(_SPENT, {"repository": repository, "hours": hours})[0]["dollars"])
+
+    def allot(
+        self, execution: Execution, repository: str | None, *, hours: float, most: float | None, left: float | None
+    ) -> Allotment | None:
+        parameters = {
+            **{"id": execution.id, "by": execution.claimed_by, "repository": repository, "hours": hours},
+            **{"most": most, "left": left},
+        }
+
+        def ask(there: Connection, _: bool) -> Allotment | None:
+            with there.transaction():
+                there.execute("select pg_advisory_xact_lock(%s)", (_ALLOTTING,))
+                rows = there.execute(_ALLOT.encode(), parameters).fetchall()  # sees whoever had the lock before
+            return Allotment(**rows[0]) if rows else None
+
+        return self._connections.use(ask)
 
     def enter(self, workspace: Workspace) -> bool:
         parameters = {

@@ -27,6 +27,7 @@ from app.domain.results import REQUIRED_CHECKS, CheckKind, CheckResult, CheckSta
 from app.domain.runs import Base
 from app.domain.text import one_line
 from app.errors import DatabaseUnreachable, GitFailed, MasonError, NotThere, UsageError
+from app.flows.day_cost import allotted
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
 from app.gate.toolchain import detect
@@ -175,6 +176,7 @@ def carry_out(work: ExecutionWork) -> None:
         agent = ports.make_agent(policy.agent)
         agent.require_ready()
         gate = gate_of(work, workspace, base, policy) if execution.gate else None
+        policy = allotted(ports.backlog, ports.executions, ports.repository, execution, policy)
         with workspace.tree(TREE, base.commit, branch=branch) as tree:
             if gate:
                 install(work, gate, tree)

@@ -14,6 +14,7 @@ from app.errors import Busy, ForgeRefused, MissingPermission, UsageError
 from app.ports.app_database import AppDatabase, Fence
 from app.ports.backlog import Backlog
 from app.ports.dispatcher import Dispatcher
+from app.ports.executions import Executions
 from app.ports.job_queue import JobQueue
 from app.ports.repository import Repositories
 
@@ -39,6 +40,7 @@ class AppPorts:
     repositories: Repositories
     dispatcher: Dispatcher
     database: AppDatabase
+    executions: Executions
     jobs: JobQueue
     home: str | None = None
     appears: float = APPEARS.total_seconds()

@@ -18,6 +18,7 @@ from app.domain.policy import POLICY_PATH, Policy, parse_policy
 from app.domain.runs import Base
 from app.errors import ForgeUnreachable, MasonError, Unreachable
 from app.flows.app_work import AppPorts
+from app.flows.day_cost import day_cost, day_is_spent
 from app.ports.app_database import Fence
 from app.ports.backlog import Waiting
 from app.ports.repository import Repository
@@ -103,7 +104,10 @@ def start_run(ports: AppPorts, name: str | None, items: Sequence[Item], *, base:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A repository now: the tip of its default branch, its policy, and what was used in the last 24 hours."""
+    """A repository now: the tip of its default branch, its policy, and what was used in the last 24 hours.
+
+    ``cost_used`` in US dollars is `day_cost`, 0 where there is no limit.
+    """
 
     base: Base
     policy: Policy
@@ -122,7 +126,7 @@ def look_at(ports: AppPorts, repository: Repository, branch: str | None = None) 
         base=base,
         policy=policy,
         items_used=ports.database.items_since(repository.name, ports.database.now() - DAY),
-        cost_used=ports.backlog.spent_since(repository.name, 24) if limited else 0.0,
+        cost_used=day_cost(ports.backlog, ports.executions, repository.name) if limited else 0.0,
     )
 
 
@@ -153,7 +157,7 @@ def why_not(item: Item, place: Place, chosen: int, *, asked: bool) -> str:
     if place.items_used + chosen >= limits.items_per_day:
         return f"{limits.items_per_day} items were started within 24 hours, which is the limit"
     if limits.cost_per_day_usd is not None and place.cost_used >= limits.cost_per_day_usd:
-        return f"{place.cost_used:.2f} dollars were spent within 24 hours; the limit is {limits.cost_per_day_usd:.2f}"
+        return day_is_spent(place.cost_used, limits.cost_per_day_usd)
     if item.failed_base == place.base.commit:
         return f"{place.base.branch} at {place.base.commit[:10]} cannot carry it; it waits for the branch to move"
     if asked:

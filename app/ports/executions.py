@@ -25,6 +25,14 @@ class Watch:
     occupied: bool
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allotment:
+    """What an execution may spend, in US dollars; None: as much as it likes. ``used``: what the others count as."""
+
+    budget: float | None
+    used: float
+
+
 class Executions(Protocol):
     """The rows. Every move is one conditional update, so of two that exclude each other exactly one happens.
 
@@ -58,6 +66,22 @@ class Executions(Protocol):
 
     def fail(self, execution: Execution, error: str) -> bool:
         """To ``error`` from exactly the status and the process that it was seen with."""
+
+    def spent_since(self, repository: str | None, hours: float) -> float:
+        """US dollars that executions in a repository have cost, those that run and those that ended in the last hours.
+
+        Each counts with the cost that its runner told; before that, and when the runner was lost, with what was
+        allotted to it: nobody knows what it spends or has spent, and more it cannot be. Without a budget that is 0.
+        """
+
+    def allot(
+        self, execution: Execution, repository: str | None, *, hours: float, most: float | None, left: float | None
+    ) -> Allotment | None:
+        """Set aside what a running execution may spend: ``most``, and of ``left`` no more than what other executions in
+        the repository have not used in the last ``hours``. One at a time; again for the same execution replaces it.
+
+        None when it is not this process's to run (any more).
+        """
 
     def enter(self, workspace: Workspace) -> bool:
         """Store the workspace of a running execution; False when that is running no more."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.database.connections import Connections
+from app.database.executions import PostgresExecutions
 from app.database.leases import Leases
 from app.database.queue import PostgresQueue
 from app.database.sealed import PostgresSealed
@@ -76,6 +77,7 @@ def open_app(settings: Settings, repository: Path, *, patience: float, connectio
             repositories=place.repositories,
             dispatcher=place.dispatcher,
             database=database,
+            executions=PostgresExecutions(shared),
             jobs=queue,
             home=place.home,
             quiet=settings.debounce,

@@ -46,13 +46,11 @@ class Runtime:
 
     ports: RuntimePorts
     processes: LocalExecutions
-    executions: PostgresExecutions
 
 
 def open_runtime(parts: AppParts) -> Runtime:
     """What is opened here ends with the parts."""
     settings, repository = parts.settings, parts.repository
-    executions = PostgresExecutions(parts.connections)
     runner = Runner(
         mason=(sys.executable, "-P", "-m", "app"),
         repository=repository,
@@ -60,21 +58,21 @@ def open_runtime(parts: AppParts) -> Runtime:
     )
     processes = LocalExecutions(state_dir(settings, repository) / "executions", runner)
     ports = RuntimePorts(
-        executions=executions,
+        executions=parts.ports.executions,
         processes=processes,
         directories=directories_of(settings),
         database=parts.database,
         jobs=parts.queue,
         is_dead=is_dead,
     )
-    return Runtime(ports=ports, processes=processes, executions=executions)
+    return Runtime(ports=ports, processes=processes)
 
 
 def agent_runtime(parts: AppParts) -> AgentRuntime:
     """What the routes of the agent runtime stand on."""
     runtime = open_runtime(parts)
     return AgentRuntime(
-        executions=runtime.executions,
+        executions=runtime.ports.executions,
         backlog=parts.ports.backlog,
         directories=runtime.ports.directories,
         repository=repository_of(parts.settings, parts.repository),

@@ -18,6 +18,7 @@ from uuid import UUID
 import pytest
 
 from app.backlog.postgres import postgres_backlog
+from app.database.executions import stored_executions
 from app.database.queue import job_queue
 from app.database.store import app_database
 from app.dispatch.github_actions import GithubActions
@@ -139,6 +140,7 @@ def scenes(fleet: Fleet) -> Iterator[Callable[[], Scene]]:
     with (
         closing(postgres_backlog(fleet.project.dsn, patience=5)) as backlog,
         closing(app_database(fleet.app_dsn)) as database,
+        closing(stored_executions(fleet.app_dsn)) as executions,
         closing(job_queue(fleet.app_dsn)) as queue,
     ):
         numbers = itertools.count()
@@ -153,6 +155,7 @@ def scenes(fleet: Fleet) -> Iterator[Callable[[], Scene]]:
                 repositories=github,
                 dispatcher=GithubActions(github.workflows),
                 database=database,
+                executions=executions,
                 jobs=queue,
                 quiet=0.0,
                 appears=0.0,

@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 
 from app.backlog.postgres import postgres_backlog
 from app.database import schema
+from app.database.executions import stored_executions
 from app.database.queue import job_queue
 from app.database.store import app_database
 from app.dispatch.github_actions import GithubActions
@@ -283,6 +284,7 @@ def web_world(directory: Path, backlog_dsn: str, app_dsn: str) -> Iterator[WebWo
         github = stack.enter_context(FakeGitHub(directory))
         backlog = stack.enter_context(closing(postgres_backlog(backlog_dsn, patience=5)))
         database = stack.enter_context(closing(app_database(app_dsn)))
+        executions = stack.enter_context(closing(stored_executions(app_dsn)))
         queue = stack.enter_context(closing(job_queue(app_dsn)))
         rows = stack.enter_context(psycopg.connect(backlog_dsn, autocommit=True, row_factory=dict_row))
         app_rows = stack.enter_context(psycopg.connect(app_dsn, autocommit=True, row_factory=dict_row))
@@ -296,6 +298,7 @@ def web_world(directory: Path, backlog_dsn: str, app_dsn: str) -> Iterator[WebWo
             repositories=repositories,
             dispatcher=GithubActions(repositories.workflows),
             database=database,
+            executions=executions,
             jobs=queue,
             quiet=0.0,
             appears=0.0,
@@ -318,7 +321,7 @@ class Tripwire:
     calls: list[str] = field(default_factory=list)
 
     def ports(self, ports: AppPorts) -> AppPorts:
-        guarded = ("backlog", "repositories", "dispatcher", "database", "jobs")
+        guarded = ("backlog", "repositories", "dispatcher", "database", "executions", "jobs")
         return replace(ports, **{name: Guarded(getattr(ports, name), self, name) for name in guarded})
 
     def call(self, name: str, make: Callable[[], Any]) -> Any:
