@@ -20,6 +20,7 @@ from app.backlog.documents import (
     progress_document,
     task_document,
 )
+from app.backlog.lists import StoredLists
 from app.backlog.outcomes import STATUS_OF_VERDICT, follow_up, item_result, run_columns, settlement
 from app.backlog.refusals import denied
 from app.backlog.run_views import StoredRunViews
@@ -45,7 +46,7 @@ def unchanged(outcome: Outcome) -> Outcome:
     return outcome
 
 
-class SqlBacklog(StoredRunViews, StoredStarts):
+class SqlBacklog(StoredLists, StoredRunViews, StoredStarts):
     """``app.ports.backlog.Backlog`` and ``app.ports.run_views.RunViews`` over a session. Safe to share between threads;
     connects at the first call. ``safe`` takes the secrets out of an outcome before anything of it is written.
     """

@@ -7,7 +7,7 @@ retries, DatabaseRefused when it answers with an error. Writes are idempotent, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from app.domain.claims import Claim, DeadClaim, SeenClaim
 from app.domain.events import Level, TaskStatus
-from app.domain.items import Item, NewItem
+from app.domain.items import Item, ItemStatus, NewItem
 from app.domain.plans import Task
 from app.domain.progress import Progress
 from app.domain.results import Iteration, Outcome
@@ -109,6 +109,28 @@ class Placed:
     items: Mapping[UUID, PlacedItem]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedItem:
+    """An item as a list shows it, without its texts, PRD, approval and tags. ``resolved``: it was completed without a
+    change, so its branch was never made. ``reason`` says why it stands where it does, "" where nothing says so.
+    """
+
+    item: Item
+    resolved: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemList:
+    """``counts``: how many items there are of each status, listed or not; ``more``: how many of each that was asked
+    for are not listed.
+    """
+
+    items: tuple[ListedItem, ...]
+    counts: Mapping[ItemStatus, int]
+    more: Mapping[ItemStatus, int]
+
+
 class Backlog(Protocol):
     def require_ready(self) -> None:
         """Raise NotMigrated unless every migration of this Mason is applied."""
@@ -164,6 +186,21 @@ class Backlog(Protocol):
 
     def add_item(self, item: NewItem, *, repository: str | None) -> UUID:
         """Add an item, of the connected repository with this name if there is one; its id."""
+
+    def own_items(self, ids: Sequence[UUID], *, repository: str | None) -> list[Item]:
+        """Those of these items that are for this repository as in ``approved_items``, without their PRDs, in this
+        order, whatever their status.
+        """
+
+    def listed_items(
+        self, *, repository: str | None, states: Collection[ItemStatus], limit: int, ended: int
+    ) -> ItemList:
+        """The items of the repository (as in ``approved_items``) in these states: at most ``limit``, and at most
+        ``ended`` that are completed or rejected.
+
+        First what is in progress, then approved, new and deferred ones, each in the order of ``approved_items``; last
+        what has ended, the latest first. Rows that cannot be used are left out as there.
+        """
 
     def branch_owner(self, branch: str) -> UUID | None:
         """The item whose row names this branch, if any."""

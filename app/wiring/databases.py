@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
-from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -20,11 +18,8 @@ from app.backlog.direct import place
 from app.backlog.embedded import EmbeddedPostgres
 from app.backlog.postgres import postgres_backlog
 from app.backlog.store import Safe, SqlBacklog, unchanged
-from app.domain.items import NewItem
 from app.errors import UsageError
-from app.forge.names import repository_name
-from app.settings import Settings, environment, state_dir
-from app.workspace.source import Source
+from app.settings import Settings, state_dir
 
 SWEEP_HERE = 2.0
 """Seconds between looks at an embedded backlog, which tells nobody what is approved, and is quick to look at."""
@@ -113,11 +108,3 @@ def keep_out_of_git(state: Path) -> None:
     ignore = state / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")
-
-
-def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:
-    """Add one item to the backlog of the repository. Raises BadRepository where there is none."""
-    origin = Source.open(repository, environment().get("PATH", os.defpath)).origin_url
-    with open_backlog(settings, state_dir(settings, repository)) as backlog:
-        backlog.require_ready()
-        return backlog.add_item(item, repository=repository_name(origin))

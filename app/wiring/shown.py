@@ -9,10 +9,12 @@ from contextlib import contextmanager
 
 from app.domain.judgements import Judgement
 from app.domain.runs import RunResult
+from app.flows.decide_items import Decided
 from app.flows.plan_items import PlannedItem, plan_items
 from app.flows.work import Ports, RunOptions
 from app.log import Redactor, printable
-from app.reporting import summary
+from app.ports.backlog import ItemList
+from app.reporting import item_list, summary
 from app.reporting.commands import InertStream, mask
 from app.reporting.commands import command as workflow_command
 from app.reporting.job_files import outputs
@@ -43,6 +45,18 @@ def show_result(redactor: Redactor, result: RunResult, *, as_json: bool) -> str:
 def show_judgement(redactor: Redactor, judgement: Judgement) -> str:
     """What was found about a pull request, as Markdown without a secret."""
     return summary.judgement_text(redactor.value(judgement))
+
+
+def show_items(found: ItemList, *, as_json: bool) -> str:
+    """The backlog: a table, or JSON in ASCII, in which no title does anything to a terminal."""
+    return json.dumps(item_list.as_json(found), indent=2) if as_json else item_list.as_text(found)
+
+
+def show_decided(decided: Decided) -> str:
+    """One line: what was done with an item, or why not."""
+    if decided.before and decided.after:
+        return item_list.decided(decided.before, decided.after)
+    return item_list.refused(decided.item_id, decided.before, decided.wanted)
 
 
 @contextmanager
