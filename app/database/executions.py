@@ -102,11 +102,14 @@ update executions set status = 'error', error = %(error)s, completed_at = clock_
 where id = %(id)s and status = %(status)s and claimed_by = %(by)s and completed_at is null returning id
 """
 
+# The few of the last hours first: of workspaces there may be those of three months.
 _SPENT = """
-select coalesce(sum(least(coalesce((e.usage ->> 'cost_usd')::float8, e.budget_usd, 0), 1e9)), 0)::float8 as dollars
-from executions e join workspaces w on w.execution_id = e.id
+with recent as materialized (
+  select id, least(coalesce((usage ->> 'cost_usd')::float8, budget_usd, 0), 1e9) as dollars from executions
+  where completed_at is null or completed_at > now() - make_interval(secs => %(hours)s::float8 * 3600)
+)
+select coalesce(sum(e.dollars), 0)::float8 as dollars from recent e join workspaces w on w.execution_id = e.id
 where lower(w.repository) is not distinct from lower(%(repository)s)
-  and (e.completed_at is null or e.completed_at > now() - make_interval(secs => %(hours)s::float8 * 3600))
 """
 
 _ALLOTTING = 0x6D61736F6E646179  # "masonday"

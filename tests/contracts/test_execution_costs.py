@@ -12,6 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from app.database import schema
 from app.database.executions import PostgresExecutions, stored_executions
 from app.database.schema import prepare
 from app.domain.executions import Execution, ExecutionResult, Workspace
@@ -90,6 +91,29 @@ def given(empty_database: str) -> Iterator[Given]:
     ):
         sql.execute("set search_path to mason_app")
         yield Given(executions, sql)
+
+
+def test_migration__executions_from_before_have_cost_what_they_say(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = schema.packaged()
+    with monkeypatch.context() as older:
+        older.setattr(schema, "packaged", lambda: [one for one in newest if one.name < "010"])
+        prepare(empty_database)
+    with psycopg.connect(empty_database) as sql:
+        sql.execute("set search_path to mason_app")
+        for status, usage in (("success", '{"cost_usd": 1.5}'), ("error", "{}"), ("running", "{}")):
+            sql.execute(
+                "with made as (insert into executions (id, worker_id, work_item_id, template_id, prompt, gate, status,"
+                " usage, completed_at) values (gen_random_uuid(), 'claude', gen_random_uuid(), 'general', 'x', false,"
+                " %(status)s, %(usage)s, case when %(status)s <> 'running' then now() end) returning id)"
+                " insert into workspaces (id, execution_id, repository, path, branch, cleanup_at)"
+                " select id, id, 'acme/shop', 'x', 'b', now() from made",
+                {"status": status, "usage": usage},
+            )
+    prepare(empty_database)
+    with closing(stored_executions(empty_database)) as executions:
+        assert executions.spent_since(SHOP, 24) == 1.5
 
 
 def budget(execution: Allotment | None) -> float | None:

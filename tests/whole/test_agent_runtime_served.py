@@ -166,6 +166,18 @@ def test_runtime__checks_that_fail_make_it_an_error_with_the_diff(make_runtime: 
     assert "````data\nDo <i>it</i>\n````" in told
 
 
+def test_runtime__a_day_that_is_spent_calls_no_agent(make_runtime: Callable[..., Runtime]) -> None:
+    runtime = make_runtime("echo fine > src/new.txt")
+    sample = runtime.project.repository
+    (sample / ".github/mason.yml").write_text(policy(limits={"cost_per_day_usd": 0}))
+    git(sample, "-c", "user.name=Ada", "-c", "user.email=ada@localhost", "commit", "-qam", "Nothing today")
+    runtime.served.worker()
+    seen = runtime.ended(runtime.execute("command", new_item(runtime), "Do it"))
+    assert (seen["status"], seen["costUsd"]) == ("error", 0), runtime.said()
+    assert seen["errorMessage"].startswith("It was not begun: 0.00 dollars were spent within 24 hours")
+    assert not (runtime.project.root / "told" / "prompt").exists()
+
+
 def test_runtime__a_hanging_agent_is_stopped_with_its_whole_group(
     make_runtime: Callable[..., Runtime], turnstile: Turnstile
 ) -> None:

@@ -23,7 +23,8 @@ from app.database.schema import prepare
 from app.domain.executions import LONGEST_LINE, MOST_LINES, Execution, ExecutionResult, ExecutionStatus
 from app.domain.items import ItemStatus, NewItem
 from app.domain.policy import Policy
-from app.domain.results import Usage
+from app.domain.results import Outcome, Usage, Verdict
+from app.domain.runs import Base, Run
 from app.errors import DatabaseUnreachable, UsageError
 from app.flows.agent_execution import TREE, ExecutionPorts, Journal, execute
 from app.gate.checks import Gate
@@ -116,6 +117,22 @@ class World:
         seen = self.executions.execution(execution)
         assert seen
         return seen
+
+    def limit(self, **limits: object) -> None:
+        """From now on, by the policy of the repository's tip."""
+        git(self.repository, "config", "user.name", "Bo")
+        (self.repository / ".github/mason.yml").write_text(json.dumps({"checks": CHECKS, "limits": limits}))
+        git(self.repository, "commit", "-qam", "Limits")
+
+    def run_cost(self, dollars: float) -> None:
+        """An item of a run was settled, and has cost this."""
+        new = NewItem(title="Ran", problem="p", solution="s", status=ItemStatus.APPROVED)
+        (item,) = self.backlog.items([self.backlog.add_item(new, repository=None)])
+        run = Run(id=uuid4(), base=Base(commit="c" * 40, branch="main"), item_ids=(item.id,))
+        self.backlog.open_run(run, repository=None)
+        claimed = self.backlog.claim(item, run_id=run.id, claimed_by=RUNNER, branch="mason/ran")
+        outcome = Outcome(verdict=Verdict.COMPLETED, reason="", usage=Usage(cost_usd=dollars))
+        assert self.backlog.settle(claimed.claim, outcome)
 
     @property
     def place(self) -> Path:
@@ -219,12 +236,86 @@ def test_execute__prompt_and_item_reach_the_agent_as_data(world: World) -> None:
 
 def test_execute__limits_are_the_policys(world: World) -> None:
     limits = {"agent_timeout": "90s", "max_cost_usd": 2.5}
-    git(world.repository, "config", "user.name", "Bo")
-    (world.repository / ".github/mason.yml").write_text(json.dumps({"checks": CHECKS, "limits": limits}))
-    git(world.repository, "commit", "-qam", "Limits")
+    world.limit(**limits)
     world.execute(world.asked())
     (request,) = world.agent.told
     assert (request.time_limit, request.budget_usd) == (90.0, 2.5)
+
+
+def test_day__runs_and_executions_use_it_up_and_then_no_agent_is_called(world: World) -> None:
+    world.limit(cost_per_day_usd=2.75)
+    world.run_cost(2.0)
+    for _ in range(2):
+        assert world.execute(world.asked()).status is ExecutionStatus.SUCCESS
+    seen = world.execute(world.asked(gate=True))
+    assert seen.status is ExecutionStatus.ERROR
+    assert seen.error == (
+        "It was not begun: 3.00 dollars were spent within 24 hours, or are set aside for executions that run;"
+        " the limit is 2.75 (cost_per_day_usd)."
+    )
+    assert seen.usage == Usage() and seen.output.files_changed == () and seen.output.logs == ()
+    assert [request.budget_usd for request in world.agent.told] == [0.75, 0.25]
+    assert world.executions.spent_since("octo/app", 24) == 1.0
+
+
+def test_day__a_limit_of_nothing_is_kept(world: World) -> None:
+    world.limit(cost_per_day_usd=0, max_cost_usd=1)
+    assert world.execute(world.asked()).error.startswith("It was not begun: 0.00 dollars were spent")
+    assert world.agent.told == []
+
+
+@pytest.mark.parametrize(("most", "budget"), [(1, 1), (4, 3)])
+def test_day__an_execution_may_spend_what_is_left_and_no_more_than_any_other(
+    world: World, most: float, budget: float
+) -> None:
+    world.limit(cost_per_day_usd=5, max_cost_usd=most)
+    world.run_cost(2.0)
+    world.execute(world.asked())
+    (request,) = world.agent.told
+    assert request.budget_usd == budget
+
+
+def test_day__is_over_after_24_hours(world: World, database: str) -> None:
+    world.limit(cost_per_day_usd=2)
+    world.run_cost(2.0)
+    assert world.execute(world.asked()).status is ExecutionStatus.ERROR
+    with psycopg.connect(database, autocommit=True) as sql:
+        sql.execute("update mason_item_events set created_at = created_at - interval '25 hours'")
+    assert world.execute(world.asked()).status is ExecutionStatus.SUCCESS
+
+
+def test_day__what_begins_meanwhile_has_what_the_first_one_leaves(world: World) -> None:
+    world.limit(cost_per_day_usd=3, max_cost_usd=2)
+    budgets: list[float | None] = []
+    seconds: list[Execution] = []
+
+    def act(request: AgentRequest, stop: Stop, tell: OnActivity) -> None:
+        budgets.append(request.budget_usd)
+        if len(budgets) < 3:
+            world.more = {"claimed_by": f"process host/boot 9 9 {len(budgets)}"}
+            seconds.append(world.execute(world.asked()))
+
+    world.agent.act = act
+    assert world.execute(world.asked()).status is ExecutionStatus.SUCCESS
+    assert budgets == [2, 1], "both are under way"
+    third, second = seconds
+    assert third.error.startswith("It was not begun: 3.00 dollars were spent within 24 hours, or are set aside")
+    assert second.status is ExecutionStatus.SUCCESS
+    assert world.execute(world.asked()).status is ExecutionStatus.SUCCESS, "they have cost less than was set aside"
+    assert budgets == [2, 1, 2]
+
+
+def test_day__a_cancel_before_the_agent_is_called_sets_nothing_aside(world: World) -> None:
+    world.limit(cost_per_day_usd=3)
+    execution = world.asked()
+
+    def cancel(workspace: Workspace) -> Any:
+        assert world.executions.cancel(execution)
+        return workspace.pin_base(None)
+
+    world.more = {"base": cancel}
+    assert world.execute(execution).status is ExecutionStatus.CANCELLED
+    assert world.agent.told == [] and world.executions.spent_since("octo/app", 24) == 0
 
 
 def test_execute__secrets_are_taken_out(world: World) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from app.domain.dispatches import DispatchState, Work
 from app.domain.results import Usage, Verdict
@@ -92,6 +93,26 @@ def test_limits__dollars_of_a_day(world: WebWorld, limit: str, runs: int) -> Non
     reconcile_backlog(world.ports)
     assert len(world.dispatches) == runs
     world.rows.execute("update mason_item_events set created_at = now() - interval '25 hours'")
+    reconcile_backlog(world.ports)
+    assert len(world.dispatches) == 2
+
+
+def test_limits__dollars_of_executions_count_too(world: WebWorld) -> None:
+    world.policy("limits: {cost_per_day_usd: 2.5}")
+    world.add_execution(2.0)
+    world.add_execution(9.0, repository=OTHER)
+    world.add_item()
+    reconcile_backlog(world.ports)
+    assert len(world.dispatches) == 1
+    execution = world.add_execution(0.5, status="running")
+    world.add_item()
+    reconcile_backlog(world.ports)
+    assert len(world.dispatches) == 1
+    assert any("2.50 dollars were spent within 24 hours, or are set aside" in why for why in world.ports.told.values())
+    world.app_rows.execute(
+        "update mason_app.executions set status = 'success', usage = %s, completed_at = now() where id = %s",
+        [Jsonb({"cost_usd": 0.25}), execution],
+    )
     reconcile_backlog(world.ports)
     assert len(world.dispatches) == 2
 

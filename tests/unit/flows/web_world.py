@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from app.backlog.postgres import postgres_backlog
 from app.database import schema
@@ -122,6 +123,25 @@ class WebWorld:
 
     def add_items(self, number: int, **columns: Any) -> list[UUID]:
         return [self.add_item(**columns) for _ in range(number)]
+
+    def add_execution(self, dollars: float, *, status: str = "success", repository: str = NAME) -> UUID:
+        """An execution of the agent runtime that has cost so much, or, while it runs, may do so."""
+        execution, ended = uuid4(), status != "running"
+        self.app_rows.execute(
+            "insert into mason_app.executions (id, worker_id, work_item_id, template_id, prompt, gate, status,"
+            " budget_usd, usage, completed_at) values (%(id)s, 'claude', %(id)s, 'general', 'x', false, %(status)s,"
+            " %(dollars)s, %(usage)s, case when %(ended)s then now() end)",
+            {
+                **{"id": execution, "status": status, "dollars": dollars, "ended": ended},
+                "usage": Jsonb({"cost_usd": dollars} if ended else {}),
+            },
+        )
+        self.app_rows.execute(
+            "insert into mason_app.workspaces (id, execution_id, repository, path, branch, cleanup_at)"
+            " values (%(id)s, %(id)s, %(repository)s, 'x', 'b', now())",
+            {"id": execution, "repository": repository},
+        )
+        return execution
 
     def item(self, item: UUID) -> Item:
         (found,) = self.ports.backlog.items([item])
