@@ -213,7 +213,9 @@ def announcement(settings: Settings, served: Settings, serving: Serving) -> str:
         approve = "update mason_pm_backlog_items set status = 'approved' where title = '...'"
         lines += [
             "",
-            "Add an approved item with `mason add prd.md`, or approve one with SQL:",
+            "Add an approved item with `mason add prd.md`, or approve one that `mason list` shows:",
+            "  mason approve ID",
+            "or with SQL:",
             f"  {shown}",
             f"  {approve}",
         ]
