@@ -249,5 +249,6 @@ def event_document(row: ItemEventRow) -> Document:
         "item_id": row.item_id,
         "event_type": row.event_type,
         "created_at": row.created_at,
+        "cost_usd": row.cost_usd or None,
         **{name: _optional(value) for name, value in known.items()},
     }

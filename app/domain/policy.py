@@ -59,8 +59,8 @@ class Install(Command):
 
 class Limits(_Strict):
     """How much an item may use: ``agent_timeout`` in seconds of one agent call, ``max_cost_usd`` for one item. How much
-    the web app may start: items of one run, and within 24 hours items, and dollars of runs and of executions of the
-    agent runtime together.
+    the web app may start: items of one run, and within 24 hours items, and dollars of runs, of changes of pull requests
+    and of executions of the agent runtime together.
     """
 
     fix_iterations: int = Field(MAX_FIX_ITERATIONS, ge=0, le=MAX_FIX_ITERATIONS)

@@ -18,7 +18,7 @@ from app.domain.policy import POLICY_PATH, Policy, parse_policy
 from app.domain.runs import Base
 from app.errors import ForgeUnreachable, MasonError, Unreachable
 from app.flows.app_work import AppPorts
-from app.flows.day_cost import day_cost, day_is_spent
+from app.flows.day_cost import day_cost, no_more_today
 from app.ports.app_database import Fence
 from app.ports.backlog import Waiting
 from app.ports.repository import Repository
@@ -156,8 +156,8 @@ def why_not(item: Item, place: Place, chosen: int, *, asked: bool) -> str:
     limits, unattended = place.policy.limits, place.policy.unattended
     if place.items_used + chosen >= limits.items_per_day:
         return f"{limits.items_per_day} items were started within 24 hours, which is the limit"
-    if limits.cost_per_day_usd is not None and place.cost_used >= limits.cost_per_day_usd:
-        return day_is_spent(place.cost_used, limits.cost_per_day_usd)
+    if reason := no_more_today(place.cost_used, limits.cost_per_day_usd):
+        return reason
     if item.failed_base == place.base.commit:
         return f"{place.base.branch} at {place.base.commit[:10]} cannot carry it; it waits for the branch to move"
     if asked:

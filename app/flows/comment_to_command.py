@@ -26,6 +26,7 @@ from app.domain.results import Outcome, Verdict
 from app.errors import ForgeRefused, UsageError
 from app.flows.app_work import LOST_AFTER, AppPorts, no_way_to
 from app.flows.approval_to_run import choose, look_at, unclaimed
+from app.flows.day_cost import no_more_today
 from app.ports.app_database import Answered, Fence
 from app.ports.repository import Reaction, Repository
 from app.replies.records import LineResult
@@ -245,6 +246,15 @@ def fix(asking: Asking, command: asked.FixCommand) -> str:
     return on_pull_request(asking, Work.FIX, instructions=command.instructions)
 
 
+def require_money(asking: Asking) -> None:
+    """An agent is to be called: raises No where the repository's day is spent."""
+    if asking.ports.database.dispatch(asking.run_id) is not None:  # an earlier attempt at this very line
+        return
+    place = look_at(asking.ports, asking.repository)
+    if reason := no_more_today(place.cost_used, place.policy.limits.cost_per_day_usd):
+        raise No(replies.sentence(f"Nothing was started: {reason}"))
+
+
 def validate(asking: Asking, _: asked.ValidateCommand) -> str:
     return on_pull_request(asking, Work.VALIDATE)
 
@@ -252,6 +262,8 @@ def validate(asking: Asking, _: asked.ValidateCommand) -> str:
 def on_pull_request(asking: Asking, work: Work, **more: Any) -> str:  # noqa: ANN401 - fields of Dispatch
     if not (asking.request.on_pull_request and asking.request.number):
         raise No(replies.only_on_a_pull_request(work.value))
+    if work is Work.FIX:
+        require_money(asking)
     return replies.work_started(record(asking, work, **more))
 
 

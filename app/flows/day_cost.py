@@ -1,6 +1,6 @@
-"""What agents may cost in a repository within a day: its runs and its executions of the agent runtime together.
+"""What agents may cost in a repository within a day: runs, changes of pull requests (`fix`), and executions together.
 
-The limit is the policy's `cost_per_day_usd`. A run is started, and an execution begins, only while it is not reached.
+The limit is the policy's `cost_per_day_usd`. Each of them is started, or begins, only while it is not reached.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HOURS = 24
 
 
 def day_cost(backlog: Backlog, executions: Executions, repository: str | None) -> float:
-    """US dollars: items that were settled, and executions; of one that runs, all that it may still spend."""
+    """US dollars: items that were settled or fixed, and executions; of one that runs, all that it may still spend."""
     return backlog.spent_since(repository, HOURS) + executions.spent_since(repository, HOURS)
 
 
@@ -25,6 +25,11 @@ def day_is_spent(used: float, limit: float) -> str:
         f"{used:.2f} dollars were spent within {HOURS} hours, or are set aside for executions that run;"
         f" the limit is {limit:.2f}"
     )
+
+
+def no_more_today(used: float, limit: float | None) -> str:
+    """Why no agent may begin any more, "" while it may (pure). US dollars; no ``limit``: however many were spent."""
+    return "" if limit is None or used < limit else day_is_spent(used, limit)
 
 
 def allotted(

@@ -13,6 +13,7 @@ from app.domain.policy import parse_policy
 from app.domain.results import GateResult, Verdict
 from app.errors import ForgeRefused, GitFailed, UsageError
 from app.flows.evaluation import evaluate, final_gate, install_in_work_tree
+from app.flows.fix_cost import note_cost, refuse_a_spent_day
 from app.flows.fix_loop import fix_loop
 from app.flows.item_to_pr import keep_work
 from app.flows.selection import adjusted, gate_kinds
@@ -44,12 +45,13 @@ def fix_pull_request(ports: Ports, options: RunOptions, number: int, instruction
     """Change a pull request's branch as a person asks, and until its checks pass; push only what passed.
 
     Without instructions only what fails is fixed. Raises UsageError for a fork, a branch that is not Mason's (unless
-    the policy allows it), and a pull request that is not open.
+    the policy allows it), a pull request that is not open, and a repository whose day is spent.
     """
     ports.forge.require_access()
     pull = open_pull_request(ports, number)
     work = pull_request_work(ports, options, pull, item_of(ports, pull), stop)
     refuse_what_is_not_ours(pull, work)
+    refuse_a_spent_day(work)
     asked = read_context(replace(work.item, prd=instructions))  # what the person names is in scope now
     work.context = replace(work.context, files=asked.files, target=asked.target)
     work.subject = instructions
@@ -60,6 +62,8 @@ def fix_pull_request(ports: Ports, options: RunOptions, number: int, instruction
             except (Settled, GitFailed) as problem:
                 settled = problem if isinstance(problem, Settled) else work.settled(Verdict.REJECTED, str(problem))
                 raise keep_work(work, tree.snapshot(), settled) from None
+            finally:
+                note_cost(work, pull)
         return publish_fix(work, pull)
     except Settled as settled:
         gate = settled.outcome.gate or GateResult(checks=())

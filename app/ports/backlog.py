@@ -62,13 +62,17 @@ class IterationRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemEventRow:
-    """``event_type`` is one of status_changed, prd_generated, branch_created, pr_created, note_added."""
+    """``event_type`` is one of status_changed, prd_generated, branch_created, pr_created, note_added.
+
+    ``cost_usd`` is what was spent on the item outside of its runs; ``spent_since`` counts it from when it is written.
+    """
 
     id: UUID
     item_id: UUID
     event_type: str
     payload: dict[str, object]
     created_at: datetime
+    cost_usd: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,7 +177,8 @@ class Backlog(Protocol):
         """
 
     def spent_since(self, repository: str | None, hours: float) -> float:
-        """US dollars that items for this repository (as in ``item_of``) have cost, over all settled in so many hours.
+        """US dollars that items for this repository (as in ``item_of``) have cost, over all settled in so many hours,
+        and what ``note_events`` was told of in them.
 
         An item that was settled several times counts each time; what a lost runner spent is not known.
         """

@@ -20,7 +20,7 @@ from app.domain.results import Outcome, Usage, Verdict
 from app.domain.runs import RunResult, RunStatus
 from app.flows.heartbeat import Leases
 from app.flows.work import LOST
-from app.ports.backlog import UNKNOWN_AGE, Backlog
+from app.ports.backlog import UNKNOWN_AGE, Backlog, ItemEventRow
 from app.process import Stop
 from tests.contracts import test_backlog as contract
 from tests.contracts.test_backlog import BASE, Given
@@ -33,6 +33,18 @@ COMMIT = "d" * 40
 
 def spent(verdict: Verdict, dollars: float) -> Outcome:
     return Outcome(verdict=verdict, reason="Because", usage=Usage(cost_usd=dollars))
+
+
+def costly(item: UUID, dollars: float) -> ItemEventRow:
+    """What was spent on an item outside of its runs."""
+    return ItemEventRow(
+        id=uuid4(),
+        item_id=item,
+        event_type="note_added",
+        payload={"notes": "Fixed"},
+        created_at=datetime.now(UTC),
+        cost_usd=dollars,
+    )
 
 
 # -- what waits ------------------------------------------------------------------------------------------------------
@@ -396,6 +408,28 @@ def test_spent_since__of_items_without_a_repository_is_the_only_connected_ones(s
     assert (store.spent_since(None, 1), store.spent_since("acme/shop", 1)) == (2, 2)
     given.repository("acme/shop")
     assert [store.spent_since(name, 1) for name in ("acme/shop", "acme/site", None)] == [2, 0, 0]
+
+
+def test_spent_since__counts_what_events_say_was_spent_outside_of_runs(store: Backlog, given: Given) -> None:
+    shop, site = given.repository("acme/shop"), given.repository("acme/site")
+    item, other = given.item(repository_id=shop, status="completed"), given.item(repository_id=site)
+    rows = [costly(item, 0.75), costly(item, 1.5), costly(other, 8), costly(item, 0.0), costly(uuid4(), 4)]
+    for _ in range(2):
+        store.note_events(rows)
+    assert (store.spent_since("Acme/Shop", 24), store.spent_since("acme/site", 24)) == (2.25, 8)
+    events = given.events(item)
+    assert [event["cost_usd"] for event in events].count(None) == 1
+    assert {(event["event_type"], event["notes"]) for event in events} == {("note_added", "Fixed")}
+    assert given.row(item)["status"] == "completed"
+
+
+def test_spent_since__of_events_is_by_the_databases_clock(store: Backlog, given: Given) -> None:
+    item = given.item()
+    for at in (datetime(2020, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC)):
+        store.note_events([replace(costly(item, 1), created_at=at), replace(costly(item, 0.0), created_at=at)])
+    assert store.spent_since(None, 1) == 2
+    given.sql.execute("update mason_item_events set created_at = created_at - interval '90 minutes' where cost_usd > 0")
+    assert store.spent_since(None, 1) == 0
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from tests.contracts.lossy import LossyWire
 from tests.contracts.test_backlog import BASE, Given
 from tests.contracts.test_backlog_jobs import dispatched, planned
 from tests.contracts.test_backlog_jobs_rows import ITEM, statement
+from tests.contracts.test_backlog_web import costly
 
 COMPLEXITY = {"empty": 1, "oldest": 5, "middle": 3, "newest": 2, "pm_runs": 3, "remote_runs": 3}
 """Of the approved item that each generation has; the empty one gets one."""
@@ -109,6 +110,15 @@ def test_lost_answer__what_an_item_cost_is_counted_once(wire: LossyWire, given: 
     assert given.store.spent_since(None, 1) == 1.5
 
 
+def test_lost_answer__what_a_fix_cost_is_counted_once(wire: LossyWire, given: Given) -> None:
+    item = given.item()
+    wire.lose_answer_to(b'"mason_note_events"')
+    given.store.note_events([costly(item, 0.5)])
+    assert wire.lost == 1
+    assert given.store.spent_since(None, 1) == 0.5
+    assert len(given.events(item)) == 1
+
+
 def whole_story(store: SqlBacklog, item_id: UUID) -> Item:
     """Every question of the web app, from an approval to the end of its run; the item as it waited."""
     store.require_ready()
@@ -128,6 +138,8 @@ def whole_story(store: SqlBacklog, item_id: UUID) -> Item:
         released = Outcome(verdict=Verdict.RELEASED, reason="Stopped", failed_base="d" * 40, usage=Usage(cost_usd=0.5))
         assert store.settle(seen.claim, released)
     assert store.spent_since(waiting.repository, 1) == 1
+    store.note_events([costly(item_id, 0.25)])
+    assert store.spent_since(waiting.repository, 1) == 1.25
     found = store.item_of_branch(waiting.repository, "mason/x")
     assert found is not None and (found.id, found.failed_base) == (item_id, "d" * 40)
     assert [item.id for item in store.items_of_run(run.id)] == [item_id]

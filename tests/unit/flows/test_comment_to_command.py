@@ -151,6 +151,47 @@ def test_on_an_issue__they_are_refused_kindly(world: WebWorld, verb: str) -> Non
     assert not world.dispatches
 
 
+@pytest.mark.parametrize(("spent", "started"), [(2.0, False), (1.75, True)])
+def test_fix__a_spent_day_starts_none(world: WebWorld, spent: float, started: bool) -> None:
+    """What runs, fixes and executions have cost together."""
+    world.policy("limits: {cost_per_day_usd: 3}")
+    item, pull = its_pull_request(world)
+    world.rows.execute(
+        "insert into mason_item_events (item_id, event_type, cost_usd) values (%s, 'note_added', %s)", [item, spent]
+    )
+    world.add_execution(1.0)
+    said = answer(world, "/mason fix", number=pull.number)
+    if started:
+        assert said.startswith("A runner will ")
+    else:
+        assert said == (
+            "Nothing was started: 3.00 dollars were spent within 24 hours, or are set aside for executions that run;"
+            " the limit is 3.00."
+        )
+        assert world.reactions(pull.number) == NOT_WELL
+    assert [one.work for one in world.dispatches].count(Work.FIX) == started
+    assert answer(world, "/mason validate", number=pull.number).startswith("A runner will ")
+
+
+def test_fix__that_was_started_is_told_of_though_the_day_is_spent_by_then(world: WebWorld) -> None:
+    """Killed once the fix was recorded, before it was told of."""
+    world.policy("limits: {cost_per_day_usd: 1}")
+    pulls = [a_pull_request(world, "one"), a_pull_request(world, "two")]
+    for pull in pulls:
+        world.there.comment_as_person(pull.number, "/mason fix")
+    first, second = world.hear()
+    seen = Tripwire()
+    answer_request(seen.ports(world.ports), first)
+    killed = Tripwire(at=seen.calls.index("database.record") + 1, after=True)
+    with pytest.raises(Killed):
+        answer_request(killed.ports(world.ports), second)
+    world.add_execution(2.0)
+    answer_request(world.ports, second)
+    (said,) = world.replies(pulls[1].number)
+    assert said.startswith("A runner will ")
+    assert [one.number for one in world.dispatches] == [pull.number for pull in pulls]
+
+
 def test_fix__words_travel_to_the_runner(world: WebWorld) -> None:
     pull = a_pull_request(world)
     world.say("/mason fix please rename x\nto `y`\n\nThanks.", number=pull.number)
