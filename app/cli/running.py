@@ -128,6 +128,8 @@ def _judge(request: Any, judge: Any) -> None:  # noqa: ANN401 - imported when a 
     from app.signals import stop_on_signals
 
     settings = read_settings(repository=request.repository)
+    if request.run_id is None:  # what the web app starts is told everything
+        settings = wiring.with_stored(settings, request.repository)
     with stop_on_signals() as stop, wiring.runner(settings, request) as ports:
         judgement = judge(ports, stop)
     click.echo(wiring.show_judgement(request.redactor, judgement))

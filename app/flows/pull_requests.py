@@ -10,14 +10,14 @@ from app.domain.claims import Claim
 from app.domain.items import BRANCH_PREFIX, Item, ItemStatus
 from app.domain.judgements import Judgement
 from app.domain.policy import parse_policy
-from app.domain.results import GateResult, Verdict
+from app.domain.results import GateResult, Tier, TierResult, TierStatus, ValidatorResult, Verdict
 from app.errors import ForgeRefused, GitFailed, UsageError
 from app.flows.evaluation import evaluate, final_gate, install_in_work_tree
 from app.flows.fix_cost import note_cost, refuse_a_spent_day
 from app.flows.fix_loop import fix_loop
 from app.flows.item_to_pr import keep_work
 from app.flows.selection import adjusted, gate_kinds
-from app.flows.work import ItemWork, Ports, RunContext, RunOptions, Settled, call_agent
+from app.flows.work import Evaluation, ItemWork, Ports, RunContext, RunOptions, Settled, call_agent
 from app.gate.toolchain import detect
 from app.planning.context import read_context
 from app.ports.agent import Role
@@ -158,7 +158,10 @@ def described(pull: PullRequest) -> Item:
 
 
 def change(work: ItemWork, tree: Tree, instructions: str) -> None:
-    """What the person asks for, once; then the fix loop. Raises Settled when it cannot be done."""
+    """What the person asks for, once; then the fix loop, from the head where nothing was asked for.
+
+    Raises Settled when it cannot be done.
+    """
     if failure := install_in_work_tree(work, tree):
         raise work.settled(Verdict.REJECTED, f"The install step failed: {failure.reason or failure.output[-500:]}")
     if instructions.strip():
@@ -170,8 +173,19 @@ def change(work: ItemWork, tree: Tree, instructions: str) -> None:
             raise work.settled(Verdict.REJECTED, result.error)
         if report and report.decision == "needs-human":
             raise work.settled(Verdict.REJECTED, f"A person has to decide: {report.reason or 'no reason given'}")
-    evaluate(work, tree)
+        evaluate(work, tree)
+    else:
+        work.evaluation = judge_head(work, tree)
     fix_loop(work, tree)
+
+
+def judge_head(work: ItemWork, tree: Tree) -> Evaluation:
+    """The head by its checks alone, as `validate` does: nothing was changed yet that the validator could judge. Where
+    all pass, no agent is called.
+    """
+    not_run = ValidatorResult(tiers=tuple(TierResult(tier=tier, status=TierStatus.NOT_RUN) for tier in Tier))
+    gate = final_gate(work, work.begin)
+    return Evaluation(tree=tree.snapshot(), validator=not_run, gate=gate, commit=work.begin)
 
 
 def publish_fix(work: ItemWork, pull: PullRequest) -> Judgement:
@@ -211,7 +225,7 @@ def judged(work: ItemWork, judgement: Judgement) -> Judgement:
             number=judgement.number,
             commit=judgement.commit,
             gate=judgement.gate,
-            validator=work.evaluation.validator if work.evaluation else None,
+            validator=work.evaluation.validator if work.evaluation and judgement.changed else None,
         )
     )
     return judgement

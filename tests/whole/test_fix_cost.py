@@ -36,6 +36,7 @@ class Paid:
     failure: Failure | None = None
     act: Callable[[], None] = lambda: None
     calls: int = 0
+    prompts: list[str] = field(default_factory=list)
 
     name = "paid"
 
@@ -44,6 +45,7 @@ class Paid:
 
     def run(self, request: AgentRequest, stop: Stop, on_activity: OnActivity) -> AgentResult:
         self.calls += 1
+        self.prompts.append(request.prompt)
         self.act()
         usage = Usage(cost_usd=self.price)
         if self.failure:
@@ -123,6 +125,23 @@ def test_fix__every_call_of_it_and_every_fix_counts(desk: Desk) -> None:
     assert (agent.calls, desk.spent) == (3, 1.5), "the review is of what passes the checks"
     assert desk.fix(Paid(price=0.25)).passed
     assert (desk.spent, len(desk.notes)) == (2.0, 2)
+
+
+def test_fix__without_words_of_a_head_that_passes_calls_no_agent_and_pushes_nothing(desk: Desk) -> None:
+    pull = desk.pull()
+    tip = desk.hosted.there.branches[pull.branch]
+    judgement = desk.fix(agent := Paid(), words="")
+    assert (judgement.passed, judgement.changed, judgement.commit) == (True, False, tip)
+    assert (agent.calls, desk.spent, desk.hosted.there.branches[pull.branch]) == (0, 0, tip)
+
+
+def test_fix__without_words_of_a_head_that_fails_tells_the_agent_what_fails(desk: Desk) -> None:
+    pull = desk.pull()
+    desk.hosted.there.push_as_person(pull.branch, {"src/new.txt": "BUG\n"})
+    judgement = desk.fix(agent := Paid(words=["good"]), words="")
+    assert (judgement.passed, judgement.changed) == (True, True)
+    assert agent.calls == 2, "the fix, and the review of it"
+    assert "BUG" in agent.prompts[0]
 
 
 def test_fix__that_fails_counts_too(desk: Desk) -> None:
