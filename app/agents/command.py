@@ -168,7 +168,7 @@ class CommandAgent:
     def _result(self, request: AgentRequest, done: Finished, written: str) -> AgentResult:
         text = done.text[-TEXT_LIMIT:].replace("\0", "")
         found = json_object(written) if written else last_object(text)
-        usage = claimed_usage(found, done.seconds)
+        usage = claimed_usage(found, done.seconds, request.budget_usd)
         if problem := self._problem(request, done, written, found):
             return AgentResult(text=text, usage=usage, error=problem)
         answer = {name: value for name, value in (found or {}).items() if name != "usage"}

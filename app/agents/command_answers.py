@@ -15,6 +15,9 @@ ANSWER_LIMIT = 2_000_000
 
 _MOST = 10**12
 
+LIKELY_DOLLARS = 100.0
+"""The most that a call without a budget is believed to have cost: what it says may stop others for a day."""
+
 
 def read_answer(path: Path, user: int | None) -> str:
     """The regular file's text, empty when there is none; a link, a pipe or a huge file reads as no JSON.
@@ -37,20 +40,23 @@ def read_answer(path: Path, user: int | None) -> str:
         os.close(descriptor)
 
 
-def claimed_usage(answer: Mapping[str, object] | None, seconds: float) -> Usage:
-    """What the program says it used. Numbers that cannot be are left out; the seconds are Mason's own measure."""
+def claimed_usage(answer: Mapping[str, object] | None, seconds: float, budget_usd: float | None) -> Usage:
+    """What the program says it used. Numbers that cannot be are left out, and more dollars than the budget (None:
+    LIKELY_DOLLARS) are cut down to it; the seconds are Mason's own measure.
+    """
     said = (answer or {}).get("usage")
     numbers = said if isinstance(said, Mapping) else {}
+    dollars = _number(numbers.get("cost_usd"))
     return Usage(
         input_tokens=int(_number(numbers.get("input_tokens"))),
         output_tokens=int(_number(numbers.get("output_tokens"))),
-        cost_usd=_number(numbers.get("cost_usd"), most=10**6),
+        cost_usd=min(dollars, LIKELY_DOLLARS if budget_usd is None else budget_usd),
         turns=int(_number(numbers.get("turns"))),
         tool_calls=int(_number(numbers.get("tool_calls"))),
         seconds=seconds,
     )
 
 
-def _number(value: object, most: int = _MOST) -> float:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+def _number(value: object) -> float:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
     return float(value) if usable and isinstance(value, int | float) and math.isfinite(value) else 0.0

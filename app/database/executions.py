@@ -73,9 +73,11 @@ set status = 'running', claimed_by = %(by)s, started_at = clock_timestamp(), hea
 where id = %(id)s and (status = 'pending' or status = 'running' and claimed_by = %(by)s) returning {_ALL}
 """
 
+# What was spent is told whatever has become of the row: also who was cancelled, or is taken for lost, has paid.
 _RENEW = """
-update executions set heartbeat_at = clock_timestamp()
-where id = %(id)s and status = 'running' and claimed_by = %(by)s returning id
+update executions set spent_usd = greatest(spent_usd, %(spent)s::float8),
+  heartbeat_at = case when status = 'running' then clock_timestamp() else heartbeat_at end
+where id = %(id)s and claimed_by = %(by)s returning status = 'running' as running
 """
 
 _LEAVE = """
@@ -105,11 +107,16 @@ where id = %(id)s and status = %(status)s and claimed_by = %(by)s and completed_
 # The few of the last hours first: of workspaces there may be those of three months.
 _SPENT = """
 with recent as materialized (
-  select id, least(coalesce((usage ->> 'cost_usd')::float8, budget_usd, 0), 1e9) as dollars from executions
+  select id, (usage ->> 'cost_usd')::float8 as cost_usd, budget_usd, spent_usd from executions
   where completed_at is null or completed_at > now() - make_interval(secs => %(hours)s::float8 * 3600)
+), counted as (
+  select e.id, w.repository, least(
+    coalesce(e.cost_usd, greatest(case when w.completed_at is null then e.budget_usd end, e.spent_usd)), 1e9
+  ) as dollars
+  from recent e join workspaces w on w.execution_id = e.id
 )
-select coalesce(sum(e.dollars), 0)::float8 as dollars from recent e join workspaces w on w.execution_id = e.id
-where lower(w.repository) is not distinct from lower(%(repository)s)
+select coalesce(sum(e.dollars), 0)::float8 as dollars from counted e
+where lower(e.repository) is not distinct from lower(%(repository)s)
 """
 
 _ALLOTTING = 0x6D61736F6E646179  # "masonday"
@@ -184,8 +191,9 @@ class PostgresExecutions:
         rows = self._rows(_TAKE, {"id": execution_id, "by": claimed_by})
         return _execution(rows[0]) if rows else None
 
-    def renew(self, execution_id: UUID, claimed_by: str) -> bool:
-        return bool(self._rows(_RENEW, {"id": execution_id, "by": claimed_by}))
+    def renew(self, execution_id: UUID, claimed_by: str, *, spent: float = 0.0) -> bool:
+        rows = self._rows(_RENEW, {"id": execution_id, "by": claimed_by, "spent": spent})
+        return bool(rows and rows[0]["running"])
 
     def finish(self, execution_id: UUID, claimed_by: str, result: ExecutionResult) -> bool:
         result = map_text(result, storable)

@@ -65,7 +65,7 @@ class Limits(_Strict):
 
     fix_iterations: int = Field(MAX_FIX_ITERATIONS, ge=0, le=MAX_FIX_ITERATIONS)
     agent_timeout: Seconds = 1800.0
-    max_cost_usd: float | None = Field(None, gt=0)
+    max_cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
     max_parallel_checks: int | None = Field(None, ge=1, le=256)
     items_per_run: int = Field(20, ge=1, le=256)
     items_per_day: int = Field(100, ge=0)

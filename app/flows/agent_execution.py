@@ -26,7 +26,7 @@ from app.domain.policy import POLICY_PATH, AgentPolicy, Policy, parse_policy
 from app.domain.results import REQUIRED_CHECKS, CheckKind, CheckResult, CheckStatus, Usage
 from app.domain.runs import Base
 from app.domain.text import one_line
-from app.errors import DatabaseUnreachable, GitFailed, MasonError, NotThere, UsageError
+from app.errors import DatabaseUnreachable, GitFailed, MasonError, NotNow, NotThere, UsageError
 from app.flows.day_cost import allotted
 from app.gate.checks import Gate
 from app.gate.steps import Toolchain
@@ -55,8 +55,9 @@ _TOLD = 20
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExecutionPorts:
     """The outside, as the wiring chose it. ``open_workspace`` makes the directory of a workspace, whose tree TREE stays
-    when it is left; ``place`` says where that is. ``base`` pins the commit to start from. ``patience`` in seconds is
-    for the end, should the database be away. ``redact`` takes secrets out of a result.
+    when it is left; ``place`` says where that is, ``remove`` removes the directory. ``base`` pins the commit to start
+    from. ``redact`` takes secrets out of a result. ``spent`` is what the models' calls have cost so far, in US dollars;
+    it is asked from any thread. ``patience`` in seconds is for the end, should the database be away.
     """
 
     executions: Executions
@@ -64,11 +65,13 @@ class ExecutionPorts:
     repository: str | None
     open_workspace: Callable[[UUID], AbstractContextManager[Workspace]]
     place: Callable[[UUID], Path]
+    remove: Callable[[UUID], bool]
     base: Callable[[Workspace], Base]
     make_agent: Callable[[AgentPolicy], Agent]
     make_gate: Callable[[Toolchain, Policy], Gate]
     claimed_by: str
     redact: Callable[[ExecutionResult], ExecutionResult]
+    spent: Callable[[], float]
     patience: float
 
 
@@ -104,7 +107,8 @@ class ExecutionWork:
         """How it ended, with what is known of it so far."""
         output = replace(self.output, logs=self.journal.lines)
         sentence = one_line(error[:1].upper() + error[1:], limits.LONGEST_ERROR)
-        return ExecutionResult(error=sentence, output=output, usage=self.usage)
+        cost = max(self.usage.cost_usd, self.ports.spent())  # an agent that ended in a bug has told of no usage
+        return ExecutionResult(error=sentence, output=output, usage=replace(self.usage, cost_usd=cost))
 
 
 def execute(ports: ExecutionPorts, execution_id: UUID, stop: Stop) -> None:
@@ -124,13 +128,16 @@ def execute(ports: ExecutionPorts, execution_id: UUID, stop: Stop) -> None:
 
 @contextmanager
 def renewed(work: ExecutionWork, interval: float = RENEWAL) -> Iterator[None]:
-    """Renew the lease in the background while the block runs; what is not ours any more is stopped."""
+    """Renew the lease in the background while the block runs, and tell what was spent: who is killed has told it. What
+    is not ours any more is stopped.
+    """
     done = threading.Event()
 
     def beat() -> None:
         while not done.wait(interval):
+            ports = work.ports
             try:
-                if not work.ports.executions.renew(work.execution.id, work.ports.claimed_by):
+                if not ports.executions.renew(work.execution.id, ports.claimed_by, spent=ports.spent()):
                     work.stop.set("It was cancelled")
             except MasonError as problem:  # the next beat tries again
                 log.warning("The execution's lease could not be renewed: %s", problem)
@@ -164,26 +171,44 @@ def carry_out(work: ExecutionWork) -> None:
 
     The row of the workspace comes before its directory, so that a sweep finds what a crash leaves.
     """
-    ports, execution = work.ports, work.execution
+    ports = work.ports
     item = item_of(work)
-    branch = f"{plain_branch(item)}-{execution.id.hex[:8]}"
+    branch = f"{plain_branch(item)}-{work.execution.id.hex[:8]}"
     workspace_id = uuid4()
     if not ports.executions.enter(place_of(work, workspace_id, branch)):
         raise NotThere("The execution is not running any more.")
-    with ports.open_workspace(workspace_id) as workspace:
-        base = ports.base(workspace)
-        policy = parse_policy(workspace.read(base.commit, POLICY_PATH))
-        agent = ports.make_agent(policy.agent)
-        agent.require_ready()
-        gate = gate_of(work, workspace, base, policy) if execution.gate else None
-        policy = allotted(ports.backlog, ports.executions, ports.repository, execution, policy)
-        with workspace.tree(TREE, base.commit, branch=branch) as tree:
-            if gate:
-                install(work, gate, tree)
-            call_agent(work, workspace, tree, item, policy, agent)
-            snapshot = see_changes(work, workspace, tree)
+    try:
+        with ports.open_workspace(workspace_id) as workspace:
+            work_in(workspace, work, item, branch)
+    except NotNow:  # only the policy, which is read in there, says what a day may cost
+        give_back(work, workspace_id)
+        raise
+
+
+def work_in(workspace: Workspace, work: ExecutionWork, item: Item, branch: str) -> None:
+    """From the base to the judged change. Raises NotNow while nothing was begun, and MasonError."""
+    ports, execution = work.ports, work.execution
+    base = ports.base(workspace)
+    policy = parse_policy(workspace.read(base.commit, POLICY_PATH))
+    agent = ports.make_agent(policy.agent)
+    agent.require_ready()
+    gate = gate_of(work, workspace, base, policy) if execution.gate else None
+    policy = allotted(ports.backlog, ports.executions, ports.repository, execution, policy)
+    with workspace.tree(TREE, base.commit, branch=branch) as tree:
         if gate:
-            judge(work, workspace, gate, policy, base, snapshot, branch)
+            install(work, gate, tree)
+        call_agent(work, workspace, tree, item, policy, agent)
+        snapshot = see_changes(work, workspace, tree)
+    if gate:
+        judge(work, workspace, gate, policy, base, snapshot, branch)
+
+
+def give_back(work: ExecutionWork, workspace_id: UUID) -> None:
+    """Remove a workspace in which there is nothing to look at; one that does not go is left to the sweep."""
+    executions = work.ports.executions
+    if work.ports.remove(workspace_id):
+        executions.leave(work.execution.id)
+        executions.removed(workspace_id)
 
 
 def item_of(work: ExecutionWork) -> Item:

@@ -55,8 +55,10 @@ class Executions(Protocol):
     def take(self, execution_id: UUID, claimed_by: str) -> Execution | None:
         """``pending`` → ``running``, for this process; None when it is not pending (any more)."""
 
-    def renew(self, execution_id: UUID, claimed_by: str) -> bool:
-        """Whether it is still this process's to run; its lease begins anew."""
+    def renew(self, execution_id: UUID, claimed_by: str, *, spent: float = 0.0) -> bool:
+        """Whether it is still this process's to run; its lease begins anew. ``spent`` is what it has cost so far, in US
+        dollars, which is written in any case.
+        """
 
     def finish(self, execution_id: UUID, claimed_by: str, result: ExecutionResult) -> bool:
         """``running`` → ``success`` or ``error``, by the process that has it; its workspace is free in any case.
@@ -70,8 +72,10 @@ class Executions(Protocol):
     def spent_since(self, repository: str | None, hours: float) -> float:
         """US dollars that executions in a repository have cost, those that run and those that ended in the last hours.
 
-        Each counts with the cost that its runner told; before that, and when the runner was lost, with what was
-        allotted to it: nobody knows what it spends or has spent, and more it cannot be. Without a budget that is 0.
+        Each counts with the cost that its runner told at its end. Before that, while somebody works in its workspace,
+        with what was allotted to it; one whose runner was lost with what that had last told to have spent. Measured
+        money counts in full, which may be more than was allotted (by what the last calls of its model cost); of what
+        an agent only claims no runner tells more than that.
         """
 
     def allot(

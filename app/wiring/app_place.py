@@ -71,9 +71,9 @@ def on_github(settings: Settings) -> bool:
 
 def place_of(settings: Settings, repository: Path, redactor: Redactor, sealed: Sealed) -> Place:
     """Where the runs go, and where they are told of. ``sealed`` holds the credentials of runs that have their own."""
-    home = settings.repository or home_of(repository)
+    home = home_name(settings, repository)
     github = github_repositories(settings, redactor) if on_github(settings) else None
-    repositories: Repositories = github or local_repository(repository)
+    repositories: Repositories = github or local_repository(repository, home)
     if github is None or dispatches_locally(settings):
         runner = Runner(
             mason=(sys.executable, "-P", "-m", "app"), repository=repository, environ=runner_environment(settings)
@@ -136,6 +136,13 @@ def github_repositories(settings: Settings, redactor: Redactor) -> GithubReposit
     return GithubRepositories(WebOptions(api_url=settings.github_api_url, acts_as=acts_as), redactor.learn)
 
 
+def home_name(settings: Settings, repository: Path) -> str | None:
+    """``owner/name`` of what runs and executions without a repository of their own work on, None for a checkout without
+    a name: what they cost counts together under it. Without GitHub the origin alone names it, as for `mason run`.
+    """
+    return (settings.repository if on_github(settings) else None) or home_of(repository)
+
+
 def home_of(repository: Path) -> str | None:
     """``owner/name`` of the checkout's origin, where there is one."""
     try:
@@ -150,8 +157,8 @@ def require_checkout(settings: Settings, repository: Path) -> None:
         Source.open(repository, environment().get("PATH", os.defpath)).pin(None)
 
 
-def local_repository(repository: Path) -> LocalRepository:
-    """The checkout, which is opened anew for each question: it may have been made, or remade, meanwhile."""
+def local_repository(repository: Path, name: str | None) -> LocalRepository:
+    """The checkout, by its name. It is opened anew for each question: it may have been made, or remade, meanwhile."""
 
     def source() -> Source:
         return Source.open(repository, environment().get("PATH", os.defpath))
@@ -163,7 +170,7 @@ def local_repository(repository: Path) -> LocalRepository:
     return LocalRepository(
         pin=lambda branch: source().pin(branch),
         read=read,
-        name=home_of(repository),
+        name=name,
     )
 
 

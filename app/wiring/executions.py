@@ -30,7 +30,7 @@ from app.settings import Settings, environment, runs_dir, state_dir
 from app.web.api.agent_runtime import AgentRuntime
 from app.wiring.agents import agent_maker, model_proxy
 from app.wiring.app_parts import AppParts
-from app.wiring.app_place import github_repositories, home_of, on_github, runner_environment
+from app.wiring.app_place import github_repositories, home_name, home_of, on_github, runner_environment
 from app.wiring.databases import app_dsn, keep_out_of_git, open_backlog
 from app.wiring.requests import RunRequest
 from app.wiring.runs import is_dead, make_gate, new_run_directory, this_process, user_pool
@@ -75,13 +75,8 @@ def agent_runtime(parts: AppParts) -> AgentRuntime:
         executions=runtime.ports.executions,
         backlog=parts.ports.backlog,
         directories=runtime.ports.directories,
-        repository=repository_of(parts.settings, parts.repository),
+        repository=home_name(parts.settings, parts.repository),
     )
-
-
-def repository_of(settings: Settings, repository: Path) -> str | None:
-    """``owner/name`` of what executions work on, None for a checkout without a name."""
-    return settings.repository or home_of(repository)
 
 
 def directories_of(settings: Settings) -> Directories:
@@ -142,11 +137,13 @@ def execution_ports(
             repository=source.name,
             open_workspace=open_workspace,
             place=directories.place,
+            remove=directories.remove,
             base=source.base,
             make_agent=agent_maker(settings, request, environ, scratch, proxy),
             make_gate=lambda toolchain, policy: make_gate(toolchain, policy, run_directory, state, environ),
             claimed_by=str(this_process()),
             redact=redactor.value,
+            spent=lambda: proxy.spent() if proxy else 0.0,
             patience=settings.database_patience,
         )
 
@@ -164,7 +161,7 @@ class Origin:
     @classmethod
     def of(cls, settings: Settings, repository: Path, redactor: Redactor) -> Origin:
         """Raises UsageError when GitHub is configured, and no repository there is known."""
-        name = repository_of(settings, repository)
+        name = home_name(settings, repository)
         if not on_github(settings):
             return cls(settings=settings, repository=repository, name=name, redactor=redactor)
         if name is None:

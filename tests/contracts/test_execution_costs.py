@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -13,13 +14,14 @@ import psycopg
 import pytest
 
 from app.database import schema
-from app.database.executions import PostgresExecutions, stored_executions
+from app.database.executions import _ALLOTTING, PostgresExecutions, stored_executions
 from app.database.schema import prepare
 from app.domain.executions import Execution, ExecutionResult, Workspace
 from app.domain.results import Usage
 from app.ports.executions import Allotment
 
 SHOP, SITE = "acme/shop", "acme/site"
+LIMIT = 30.0
 
 
 class Given:
@@ -69,6 +71,9 @@ class Given:
         self.finish(execution, dollars, error)
         return execution
 
+    def renew(self, execution: Execution, spent: float) -> bool:
+        return self.executions.renew(execution.id, execution.claimed_by, spent=spent)
+
     def allot(
         self, execution: Execution, most: float | None = None, left: float | None = None, repository: str | None = SHOP
     ) -> Allotment | None:
@@ -76,6 +81,15 @@ class Given:
 
     def spent(self, repository: str | None = SHOP, hours: float = 24) -> float:
         return self.executions.spent_since(repository, hours)
+
+    def waiting(self) -> int:
+        """Connections to this database that wait for an advisory lock."""
+        query = """
+            select count(*) from pg_locks where locktype = 'advisory' and not granted
+              and database = (select oid from pg_database where datname = current_database())
+        """
+        (count,) = self.sql.execute(query).fetchall()[0]
+        return int(count)
 
     def later(self, by: timedelta) -> None:
         changes = ", ".join(f"{name} = {name} - %(by)s" for name in ("created_at", "started_at", "completed_at"))
@@ -153,15 +167,49 @@ def test_spent_since__one_that_runs_counts_as_its_budget_until_its_cost_is_known
     assert given.spent() == 0.5
 
 
-def test_spent_since__a_lost_one_may_have_spent_its_budget(given: Given) -> None:
+def test_spent_since__a_lost_one_counts_with_what_it_had_last_told(given: Given) -> None:
+    lost = given.running()
+    given.allot(lost, most=3)
+    assert given.renew(lost, 0.5) and given.renew(lost, 0.25), "what was spent does not shrink"
+    assert given.spent() == 3, "it runs, and may yet spend all of it"
+    assert given.executions.fail(lost, "Its runner was lost.")
+    assert given.spent() == 3, "somebody may be in its workspace yet"
+    given.executions.leave(lost.id)
+    assert given.spent() == 0.5
+    given.finish(lost, 1)
+    assert given.spent() == 0.5, "it counts as lost, and what it says of its end is not written any more"
+    given.later(timedelta(hours=25))
+    assert given.spent() == 0
+
+
+def test_spent_since__a_lost_one_that_lives_tells_what_it_has_spent(given: Given) -> None:
     lost = given.running()
     given.allot(lost, most=3)
     assert given.executions.fail(lost, "Its runner was lost.")
-    assert given.spent() == 3
-    given.finish(lost, 1)
-    assert given.spent() == 3, "it counts as lost, and what it says is not written any more"
-    given.later(timedelta(hours=25))
+    given.executions.leave(lost.id)
     assert given.spent() == 0
+    assert not given.renew(lost, 2), "it learns that it is lost"
+    assert given.spent() == 2
+    given.executions.renew(lost.id, "process host/boot 9 9 9", spent=3)
+    assert given.spent() == 2, "and nobody else tells of it"
+
+
+def test_spent_since__without_a_budget_counts_what_is_told(given: Given) -> None:
+    execution = given.running()
+    given.allot(execution)
+    given.renew(execution, 0.5)
+    assert given.spent() == 0.5
+    given.finish(execution, 0.75)
+    assert given.spent() == 0.75
+
+
+def test_spent_since__counts_what_was_spent_beyond_the_budget(given: Given) -> None:
+    execution = given.running()
+    given.allot(execution, most=3)
+    given.renew(execution, 3.25)
+    assert given.spent() == 3.25
+    given.finish(execution, 3.5)
+    assert given.spent() == 3.5
 
 
 def test_spent_since__a_cancelled_one_counts_as_its_budget_until_its_runner_tells_the_cost(given: Given) -> None:
@@ -228,6 +276,28 @@ def test_allot__many_at_the_same_moment_share_the_day(given: Given) -> None:
         allotted = list(pool.map(lambda one: given.allot(one, most=2, left=5), running))
     assert sorted(budget(one) or 0 for one in allotted) == [0] * 9 + [1, 2, 2]
     assert given.spent() == 5
+
+
+def test_allot__one_at_a_time(given: Given) -> None:
+    """Both wait in front of the lock, so a snapshot from before it would give each of them all that it asks for."""
+    running = [given.running() for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        given.sql.execute("select pg_advisory_lock(%s)", (_ALLOTTING,))
+        try:
+            asked = [pool.submit(given.allot, one, most=2, left=3) for one in running]
+            until(lambda: given.waiting() == 2)
+        finally:
+            given.sql.execute("select pg_advisory_unlock(%s)", (_ALLOTTING,))
+        assert sorted(budget(one.result(LIMIT)) or 0 for one in asked) == [1, 2]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(int(LIMIT / 0.02)):
+        if condition():
+            return
+        pause.wait(0.02)
+    raise AssertionError("it never happened")
 
 
 def test_allot__of_one_without_a_budget_of_its_own_is_the_whole_day(given: Given) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from app.agents.adapters import ADAPTERS, AgentOptions
 from app.agents.command import CommandAgent
+from app.agents.command_answers import LIKELY_DOLLARS
 from app.domain.items import Item, ItemStatus
 from app.domain.results import Usage
 from app.errors import UsageError
@@ -132,6 +133,24 @@ def test_command__usage_takes_only_numbers_that_can_be(call: Call, said: str, us
         usage.turns,
         usage.tool_calls,
     )
+
+
+@pytest.mark.parametrize(
+    ("claimed", "budget", "believed"),
+    [
+        ("1e6", 2.5, 2.5),
+        ("2.5e11", 2.5, 2.5),
+        ("2", 2.5, 2.0),
+        ("1", 0, 0),
+        ("1e6", None, LIKELY_DOLLARS),
+        ("99", None, 99),
+    ],
+)
+def test_command__no_more_cost_is_believed_than_it_may_have(
+    call: Call, claimed: str, budget: float | None, believed: float
+) -> None:
+    said = f"""echo '{{"usage": {{"cost_usd": {claimed}}}}}' > "$MASON_ANSWER" """
+    assert call(said, budget_usd=budget).usage.cost_usd == believed
 
 
 def test_command__exit_code_is_an_error_with_the_last_words(call: Call) -> None:

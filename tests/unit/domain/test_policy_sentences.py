@@ -18,6 +18,8 @@ from app.ports.agent import Role
         ("layers: {core: {path: [a]}}", "layers.core.paths is missing"),
         ("agent: {idle_timeout: 10 parsecs}", "agent.idle_timeout must be a time such as 90s, 10m or 1h, or a number"),
         ("layers: {ui: {paths: [a], may_import: [b]}}", "layers.ui.may_import names 'b', which is no layer"),
+        ("limits: {max_cost_usd: .inf}", "limits.max_cost_usd: Input should be a finite number"),
+        ("limits: {cost_per_day_usd: .nan}", "limits.cost_per_day_usd: Input should be "),
         ("agent: {roles: {reviewer: {model: x}}}", "agent.roles.reviewer: there is no such role; choose among explore"),
     ],
 )

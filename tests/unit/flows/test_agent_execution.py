@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -104,11 +105,13 @@ class World:
                 "repository": "octo/app",
                 "open_workspace": self.open_workspace,
                 "place": self.directories.place,
+                "remove": self.directories.remove,
                 "base": lambda workspace: workspace.pin_base(None),
                 "make_agent": lambda policy: self.agent,
                 "make_gate": self.make_gate,
                 "claimed_by": RUNNER,
                 "redact": Redactor([SECRET]).value,
+                "spent": lambda: 0.0,
                 "patience": 5.0,
             }
             | self.more
@@ -256,6 +259,7 @@ def test_day__runs_and_executions_use_it_up_and_then_no_agent_is_called(world: W
     assert seen.usage == Usage() and seen.output.files_changed == () and seen.output.logs == ()
     assert [request.budget_usd for request in world.agent.told] == [0.75, 0.25]
     assert world.executions.spent_since("octo/app", 24) == 1.0
+    assert len(world.executions.workspaces()) == len(list((world.root / "workspaces").iterdir())) == 2, "of what began"
 
 
 def test_day__a_limit_of_nothing_is_kept(world: World) -> None:
@@ -338,6 +342,44 @@ def test_execute__a_bug_is_an_error_of_this_execution(world: World, caplog: pyte
     seen = world.execute(world.asked())
     assert (seen.status, seen.error) == (ExecutionStatus.ERROR, "Mason itself failed: ZeroDivisionError: by zero")
     assert world.place.is_dir()
+
+
+def test_execute__a_bug_of_an_agent_has_cost_what_its_calls_have(world: World) -> None:
+    def act(request: AgentRequest, stop: Stop, tell: OnActivity) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    world.agent.act, world.more = act, {"spent": lambda: 0.25}
+    seen = world.execute(world.asked())
+    assert (seen.status, seen.usage) == (ExecutionStatus.ERROR, Usage(cost_usd=0.25))
+    assert world.executions.spent_since("octo/app", 24) == 0.25
+
+
+def test_execute__what_is_spent_is_told_while_the_agent_works(world: World, empty_database: str) -> None:
+    told = threading.Event()
+
+    class Told:
+        """The rows, which say when they were told of the cost."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.executions, name)
+
+        def renew(self, execution_id: UUID, claimed_by: str, *, spent: float) -> bool:
+            ours = world.executions.renew(execution_id, claimed_by, spent=spent)
+            told.set()
+            return ours
+
+    def act(request: AgentRequest, stop: Stop, tell: OnActivity) -> None:
+        assert told.wait(30)
+        (lost,) = [one for one in [world.executions.execution(execution)] if one]
+        assert world.executions.spent_since("octo/app", 24) == 3, "all that it may spend is set aside"
+        assert world.executions.fail(lost, "Its runner was lost.")
+        world.executions.leave(execution)
+        assert world.executions.spent_since("octo/app", 24) == 0.25
+
+    world.limit(cost_per_day_usd=3)
+    execution = world.asked()
+    world.agent.act, world.more = act, {"spent": lambda: 0.25, "executions": Told()}
+    assert world.execute(execution).error == "Its runner was lost."
 
 
 def test_execute__an_agent_that_is_not_there(world: World) -> None:
