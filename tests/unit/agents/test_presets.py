@@ -142,7 +142,7 @@ def test_preset__a_program_that_is_not_there(tree: Path) -> None:
         agent.run(request, Stop(), lambda message, file="": None)
 
 
-CLAIM = """echo '{"decision": "SKIP", "usage": {"input_tokens": 10, "cost_usd": 9}}' > "$MASON_ANSWER" """
+CLAIM = """echo '{"decision": "SKIP", "usage": {"input_tokens": 10, "cost_usd": 2.5}}' > "$MASON_ANSWER" """
 
 
 def test_command__usage_is_the_proxys_once_it_was_asked(call: Call) -> None:
@@ -150,7 +150,7 @@ def test_command__usage_is_the_proxys_once_it_was_asked(call: Call) -> None:
     assert (used.input_tokens, used.cost_usd, used.turns) == (7, 0.25, 2)
     assert used.seconds > 0
     claimed = call(CLAIM, proxy=FakeProxy(each=Usage())).usage
-    assert (claimed.input_tokens, claimed.cost_usd) == (10, 9)
+    assert (claimed.input_tokens, claimed.cost_usd) == (10, 2.5)
 
 
 @pytest.mark.parametrize(
