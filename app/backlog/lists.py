@@ -12,7 +12,7 @@ from app.domain.items import Item, ItemStatus
 from app.domain.results import Verdict
 from app.ports.backlog import ItemList, ListedItem
 
-_REASON = 4000
+_REASON = 1000
 
 
 class StoredLists:
@@ -41,8 +41,6 @@ class StoredLists:
 
 
 def _listed(item: Item, row: Row) -> ListedItem:
-    """A row's result is of its last run, whatever became of the item since: it tells of a completed item alone."""
-    completed = item.status is ItemStatus.COMPLETED
-    resolved = completed and row["verdict"] == Verdict.ALREADY_RESOLVED
-    reason = item.failure_reason if item.status is ItemStatus.REJECTED else item.skip_reason
-    return ListedItem(item=item, resolved=resolved, reason=lenient.text(row["reason"] if resolved else reason, _REASON))
+    """``reason`` comes one character longer than it is shown, so that a cut is seen."""
+    resolved = item.status is ItemStatus.COMPLETED and row["verdict"] == Verdict.ALREADY_RESOLVED
+    return ListedItem(item=item, resolved=resolved, reason=lenient.text(row["reason"], _REASON))

@@ -71,8 +71,8 @@ def add(file: TextIO, new: bool, dsn: str | None, repository: Path) -> None:
 def list_items(states: tuple[str, ...], limit: int, as_json: bool, dsn: str | None, repository: Path) -> None:
     """Show the backlog's items.
 
-    First those that are worked on, then what would run next, in its order, then what waits for a person. Of those that
-    have ended the last ten are shown; --status shows more.
+    First those that are worked on, then what would run next, in its order, then what waits for a person. Where N leaves
+    room, those that ended last follow, ten at most; --status shows more.
     """
     from app import wiring
     from app.settings import read_settings
@@ -114,9 +114,12 @@ def defer(ids: tuple[UUID, ...], reason: str, dsn: str | None, repository: Path)
     They must be new, approved or rejected. Ids are those of `mason list`.
     """
     from app import wiring
+    from app.commands.comment import REASON_LIMIT
     from app.settings import read_settings
     from app.signals import stop_on_signals
 
+    if len(reason) > REASON_LIMIT:
+        raise UsageError(f"--reason has {len(reason)} characters: {REASON_LIMIT} are the most that are kept")
     with stop_on_signals():
         settings = wiring.with_stored(read_settings(dsn=dsn, repository=repository), repository)
         _tell(wiring.defer_items(settings, repository, ids, reason))
@@ -129,7 +132,7 @@ def _tell(decisions: Iterable[Decided]) -> None:
     refused = False
     for decided in decisions:
         line = wiring.show_decided(decided)
-        if decided.after:
+        if decided.done:
             click.echo(line)
         else:
             click.echo(f"mason: {line}", err=True)

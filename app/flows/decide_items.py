@@ -12,19 +12,26 @@ from app.ports.backlog import Backlog
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decided:
-    """What became of one decision. ``before`` is the item as it was found, None where there is none of this repository;
-    ``after`` as it is now, None where it is in no state for the decision. ``wanted`` are those states.
+    """What became of one decision. ``item`` as it is now, None where there is none of this repository.
+
+    ``done``: it is as was asked for, ``already``: and was so before. Where it is not, ``wanted`` are the states that
+    the decision is for; "" where it is in one of them, and the database does not let it be moved.
     """
 
     item_id: UUID
-    wanted: str
-    before: Item | None = None
-    after: Item | None = None
+    item: Item | None = None
+    done: bool = False
+    already: bool = False
+    wanted: str = ""
 
 
 def approve_items(backlog: Backlog, ids: Sequence[UUID], *, repository: str | None) -> Iterator[Decided]:
     """Approve each of these items. One that is at work already has been approved, and stays as it is."""
-    decision = _Decision(move=backlog.approve, wanted="new, deferred or rejected", as_good=ItemStatus.IN_PROGRESS)
+    decision = _Decision(
+        move=backlog.approve,
+        states=(ItemStatus.NEW, ItemStatus.DEFERRED, ItemStatus.REJECTED),
+        good=(ItemStatus.APPROVED, ItemStatus.IN_PROGRESS),
+    )
     return _decide(backlog, ids, decision, repository)
 
 
@@ -32,19 +39,32 @@ def defer_items(backlog: Backlog, ids: Sequence[UUID], reason: str, *, repositor
     """Put each of these items off. One that is put off already keeps its reason."""
     decision = _Decision(
         move=lambda item: backlog.defer(item, reason),
-        wanted="new, approved or rejected",
-        as_good=ItemStatus.DEFERRED,
+        states=(ItemStatus.NEW, ItemStatus.APPROVED, ItemStatus.REJECTED),
+        good=(ItemStatus.DEFERRED,),
     )
     return _decide(backlog, ids, decision, repository)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Decision:
-    """``as_good``: where an item is in this state, what was asked for is so already."""
+    """``states``: what it moves; ``good``: where what was asked for is so."""
 
     move: Callable[[UUID], Item | None]
-    wanted: str
-    as_good: ItemStatus
+    states: tuple[ItemStatus, ...]
+    good: tuple[ItemStatus, ...]
+
+    def moves(self, item: Item) -> bool:
+        """Whether there is something to do: an approved item may wait for another base, which either decision ends."""
+        waits = item.status is ItemStatus.APPROVED and item.failed_base is not None
+        return waits or item.status in self.states
+
+    def done(self, before: Item, now: Item) -> Decided:
+        already = now.status is before.status and not self.moves(before)
+        return Decided(item_id=now.id, item=now, done=True, already=already)
+
+    def not_for(self, now: Item) -> Decided:
+        *some, last = self.states
+        return Decided(item_id=now.id, item=now, wanted=f"{', '.join(some)} or {last}")
 
 
 def _decide(backlog: Backlog, ids: Sequence[UUID], decision: _Decision, repository: str | None) -> Iterator[Decided]:
@@ -55,7 +75,21 @@ def _decide(backlog: Backlog, ids: Sequence[UUID], decision: _Decision, reposito
     found = {item.id: item for item in backlog.own_items(wanted, repository=repository)}
     for item_id in wanted:
         before = found.get(item_id)
-        after = decision.move(item_id) if before else None
-        if before and before.status is decision.as_good:
-            after = after or before
-        yield Decided(item_id=item_id, wanted=decision.wanted, before=before, after=after)
+        yield _decided(backlog, before, decision, repository) if before else Decided(item_id=item_id)
+
+
+def _decided(backlog: Backlog, before: Item, decision: _Decision, repository: str | None) -> Decided:
+    """Move an item. One that was not moved is read again: others may have been at it since it was read.
+
+    One that could still be moved may have come to its state only now, so it is tried twice; then the database's rules
+    for rows are what hides it from the move, without an error.
+    """
+    for _ in range(2):
+        if after := decision.move(before.id):
+            return decision.done(before, after)
+        now = next(iter(backlog.own_items([before.id], repository=repository)), None)
+        if now is None:
+            return Decided(item_id=before.id)
+        if not decision.moves(now):
+            return decision.done(before, now) if now.status in decision.good else decision.not_for(now)
+    return Decided(item_id=before.id, item=now)

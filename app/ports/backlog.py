@@ -115,8 +115,9 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedItem:
-    """An item as a list shows it, without its texts, PRD, approval and tags. ``resolved``: it was completed without a
-    change, so its branch was never made. ``reason`` says why it stands where it does, "" where nothing says so.
+    """An item as a list shows it, without its texts, reasons, PRD, approval and tags. ``resolved``: it was completed
+    without a change, so its branch was never made. ``reason`` says why it stands where it does, "" where nothing says
+    so.
     """
 
     item: Item
@@ -127,7 +128,7 @@ class ListedItem:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemList:
     """``counts``: how many items there are of each status, listed or not; ``more``: how many of each that was asked
-    for are not listed.
+    for are beyond the limits. Rows that cannot be used are counted, and within the limits; they are not listed.
     """
 
     items: tuple[ListedItem, ...]
@@ -193,8 +194,8 @@ class Backlog(Protocol):
         """Add an item, of the connected repository with this name if there is one; its id."""
 
     def own_items(self, ids: Sequence[UUID], *, repository: str | None) -> list[Item]:
-        """Those of these items that are for this repository as in ``approved_items``, without their PRDs, in this
-        order, whatever their status.
+        """Those of these items that are for this repository as in ``approved_items``, in this order, whatever their
+        status: id, title, status and ``failed_base`` alone, so that no other column keeps one from being decided about.
         """
 
     def listed_items(

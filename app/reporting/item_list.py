@@ -23,7 +23,11 @@ def as_text(found: ItemList) -> str:
     lines = _table(found.items)
     if more := _counted(found.more):
         lines.append(f"… {sum(found.more.values())} more: {more} (--status and --limit show them)")
-    return "\n".join(lines or [f"No such item. There are: {_counted(found.counts)}."])
+    if lines:
+        return "\n".join(lines)
+    if unusable := _counted({state: found.counts[state] for state in found.more}):
+        return f"No item that can be shown. What is wrong with the others ({unusable}) is in the warnings."
+    return f"No such item. There are: {_counted(found.counts)}."
 
 
 def _table(items: Sequence[ListedItem]) -> list[str]:
@@ -58,7 +62,7 @@ def _detail(one: ListedItem) -> str:
     item = one.item
     match item.status:
         case ItemStatus.IN_PROGRESS:
-            return f"attempt {item.attempt} of {MAX_ATTEMPTS}" + (f" on {item.branch}" if item.branch else "")
+            return _work(item)
         case ItemStatus.COMPLETED if one.resolved:
             return f"already resolved: {one.reason}" if one.reason else "already resolved"
         case ItemStatus.COMPLETED:
@@ -69,20 +73,27 @@ def _detail(one: ListedItem) -> str:
             return one.reason
 
 
+def _work(item: Item) -> str:
+    """Without an attempt it was not Mason that put the item in progress."""
+    attempt = [f"attempt {item.attempt} of {MAX_ATTEMPTS}"] if item.attempt else []
+    return " ".join(attempt + ([f"on {item.branch}"] if item.branch else []))
+
+
 def _counted(counts: Mapping[ItemStatus, int]) -> str:
     return ", ".join(f"{count} {state.value}" for state, count in counts.items() if count)
 
 
-def decided(before: Item, after: Item) -> str:
-    """What a decision did: an item as it was, and as it is now."""
-    already = "" if after.status is not before.status or before.failed_base else " already"
-    return f"{after.id} is {after.status.value}{already}: {one_line(after.title, _LONGEST_TITLE)}"
+def decided(item: Item, *, already: bool) -> str:
+    """What a decision did: an item as it is now."""
+    return f"{item.id} is {item.status.value}{' already' if already else ''}: {one_line(item.title, _LONGEST_TITLE)}"
 
 
 def refused(item_id: UUID, item: Item | None, wanted: str) -> str:
-    """Why a decision could not be carried out; ``wanted`` are the states in which it could."""
+    """Why a decision could not be carried out; ``wanted`` are the states in which it could, "" where it is in one."""
     if item is None:
         return f"There is no item {item_id} in this repository's backlog (`mason list` shows it)"
+    if not wanted:
+        return f"Item {item_id} stays {item.status.value}: the database does not let this role change it"
     return f"Item {item_id} is {item.status.value}, not {wanted}"
 
 

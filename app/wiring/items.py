@@ -25,7 +25,8 @@ LAST_ENDED = 10
 
 def add_item(settings: Settings, repository: Path, item: NewItem) -> UUID:
     """Add one item to the backlog of the repository. Raises BadRepository where there is none."""
-    with _backlog_of(settings, repository) as (backlog, name):
+    name = _name_of(repository)
+    with _backlog(settings, repository) as backlog:
         return backlog.add_item(item, repository=name)
 
 
@@ -34,9 +35,10 @@ def list_items(settings: Settings, repository: Path, states: Sequence[ItemStatus
 
     Where no backlog was ever made it is empty, and none is made. Raises BadRepository.
     """
+    name = _name_of(repository)
     if not has_backlog(settings, repository):
         return ItemList(items=(), counts={}, more={})
-    with _backlog_of(settings, repository) as (backlog, name):
+    with _backlog(settings, repository) as backlog:
         wanted, ended = (states, limit) if states else (tuple(ItemStatus), min(limit, LAST_ENDED))
         return backlog.listed_items(repository=name, states=wanted, limit=limit, ended=ended)
 
@@ -55,16 +57,21 @@ def defer_items(settings: Settings, repository: Path, ids: Sequence[UUID], reaso
 
 @contextmanager
 def _backlog_there(settings: Settings, repository: Path) -> Iterator[tuple[Backlog, str | None]]:
+    """The backlog, and the repository's name in it."""
+    name = _name_of(repository)
     if not has_backlog(settings, repository):
         raise UsageError("There is no backlog yet: `mason add FILE` makes one")
-    with _backlog_of(settings, repository) as found:
-        yield found
+    with _backlog(settings, repository) as backlog:
+        yield backlog, name
 
 
 @contextmanager
-def _backlog_of(settings: Settings, repository: Path) -> Iterator[tuple[Backlog, str | None]]:
-    """The backlog to use, and the "owner/name" of the repository's origin."""
-    origin = Source.open(repository, environment().get("PATH", os.defpath)).origin_url
+def _backlog(settings: Settings, repository: Path) -> Iterator[Backlog]:
     with open_backlog(settings, state_dir(settings, repository)) as backlog:
         backlog.require_ready()
-        yield backlog, repository_name(origin)
+        yield backlog
+
+
+def _name_of(repository: Path) -> str | None:
+    """The "owner/name" of the repository's origin. Raises BadRepository."""
+    return repository_name(Source.open(repository, environment().get("PATH", os.defpath)).origin_url)

@@ -54,9 +54,9 @@ def show_items(found: ItemList, *, as_json: bool) -> str:
 
 def show_decided(decided: Decided) -> str:
     """One line: what was done with an item, or why not."""
-    if decided.before and decided.after:
-        return item_list.decided(decided.before, decided.after)
-    return item_list.refused(decided.item_id, decided.before, decided.wanted)
+    if decided.item and decided.done:
+        return item_list.decided(decided.item, already=decided.already)
+    return item_list.refused(decided.item_id, decided.item, decided.wanted)
 
 
 @contextmanager

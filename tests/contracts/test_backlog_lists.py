@@ -6,14 +6,13 @@ The same adapters and rows as in `test_backlog`; roles and old generations: `tes
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from app.domain.items import ItemStatus
+from app.domain.items import Item, ItemStatus
 from app.domain.results import Outcome, Verdict
 from app.ports.backlog import Backlog, ItemList, ListedItem
 from tests.contracts import test_backlog as contract
@@ -70,12 +69,32 @@ def test_own_items__without_a_repository_are_those_that_a_run_takes(store: Backl
     assert own(store, [item], "acme/shop") == ([], [])
 
 
-def test_own_items__come_in_the_order_asked_for_without_their_prd(store: Backlog, given: Given) -> None:
-    ids = [given.item(state, status=state, prd_content="# PRD", tags=["a"]) for state in ItemStatus]
-    ids.reverse()
-    found = store.own_items(ids, repository=None)
-    assert found == [replace(item, prd=None) for item in store.items(ids)]
+def test_own_items__come_in_the_order_asked_for_without_their_texts(store: Backlog, given: Given) -> None:
+    ids = {state: given.item(state, status=state, prd_content="# PRD", failed_base="d" * 40) for state in ItemStatus}
+    backwards = list(ItemStatus)[::-1]
+    assert store.own_items([ids[state] for state in backwards], repository=None) == [
+        Item(id=ids[state], title=state, status=state, failed_base="d" * 40) for state in backwards
+    ]
     assert store.own_items([], repository=None) == []
+
+
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "12000-01-01", "0044-03-15 BC"])
+def test_own_items__are_those_that_are_listed_at_whatever_time(store: Backlog, given: Given, at: str) -> None:
+    item = given.item("at no time", status="new", created_at=at)
+    given.sql.execute("update mason_pm_backlog_items set approved_at = %s, updated_at = %s", (at, at))
+    assert own(store, [item], None) == ([item], [item])
+
+
+def test_own_items__columns_of_other_peoples_tables_are_not_taken_for_what_is_asked(
+    store: Backlog, given: Given
+) -> None:
+    """As a function's argument and a column of the same name would be."""
+    for table in ("mason_github_repositories", "mason_pm_backlog_items"):
+        for column in ("repository text default 'acme/site'", "args jsonb default '{}'"):
+            given.sql.execute(f"alter table {table} add column {column}")
+    ours, theirs = given.repository("acme/shop"), given.repository("acme/site")
+    mine, other = given.item(repository_id=ours), given.item(repository_id=theirs)
+    assert own(store, [mine, other], "acme/shop") == ([mine], [mine])
 
 
 # -- the list --------------------------------------------------------------------------------------------------------
@@ -203,9 +222,24 @@ def test_listed_items__hostile_rows_are_cut_or_left_out_with_a_warning(
     with caplog.at_level(logging.WARNING):
         found = listed(store)
     (one,) = found.items
-    assert (len(one.item.title), len(one.reason)) == (1000, 4000)
+    assert (len(one.item.title), one.reason) == (1000, "y" * 999 + "…")
     assert str(blank) in caplog.text
     assert (found.counts[ItemStatus.APPROVED], sum(found.more.values())) == (1, 0)
+
+
+def test_listed_items__as_many_and_as_long_as_can_be_asked_for(store: Backlog, given: Given) -> None:
+    """Whole, they are more than one value of the database may have."""
+    given.sql.execute(
+        "insert into mason_pm_backlog_items"
+        " (title, problem, solution, area, type, complexity, impact_score, effort_score, status,"
+        "  failure_reason, skip_reason, execution_result)"
+        " select w.text, '', '', 'frontend', 'ui', 1, 1, 1, 'rejected',"
+        "  w.text, w.text, jsonb_build_object('reason', w.text)"
+        " from (select repeat('😀', 4000) as text) w cross join generate_series(1, 6000)"
+    )
+    found = listed(store, limit=10_000, ended=10_000)
+    assert len(found.items) == 6000
+    assert {len(one.reason) for one in found.items} == {1000}
 
 
 def test_listed_items__states_that_mason_does_not_know_are_not_its(store: Backlog, given: Given) -> None:

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 
 from app.backlog.store import SqlBacklog
 from app.cli import main
+from app.commands.comment import REASON_LIMIT
 from app.domain.items import ItemStatus
 from app.domain.results import Outcome, Verdict
 from tests.contracts.test_backlog import Given
@@ -189,10 +190,39 @@ def test_list__a_database_that_is_not_migrated_is_told(mason: Run, empty_databas
     assert "run `mason migrate`" in done.stderr
 
 
-def test_list__outside_of_a_repository_is_refused(tmp_path: Path, database: str) -> None:
-    words = ["list", "--dsn", database, "--repository", str(tmp_path)]
-    done = CliRunner().invoke(main, words, env={"MASON_STATE_DIR": str(tmp_path / "state")})
+@pytest.mark.parametrize("words", [["add", "-"], ["list"], ["approve", str(uuid4())], ["defer", str(uuid4())]])
+@pytest.mark.parametrize("there", [True, False])
+def test_list__outside_of_a_repository_is_refused_as_by_every_command(
+    tmp_path: Path, database: str, words: list[str], there: bool
+) -> None:
+    """Whether there is a backlog or not."""
+    environment = {"MASON_STATE_DIR": str(tmp_path / "state"), "MASON_DSN": database if there else ""}
+    done = CliRunner().invoke(main, [*words, "--repository", str(tmp_path)], env=environment, input=PRD)
     assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"mason: {tmp_path} is not in a git repository\n"
+
+
+def test_list__what_the_dashboard_put_in_progress_has_no_attempt(mason: Run, given: Given) -> None:
+    given.item("Theirs", status="in_progress", impact_score=9)
+    given.item("Theirs too", status="in_progress", impact_score=1, branch_name="their/branch")
+    shown = lines(mason("list"))[1:]
+    assert [line if line[0] == " " else line.split(maxsplit=4)[4] for line in shown] == [
+        "Theirs",
+        "Theirs too",
+        "    on their/branch",
+    ]
+
+
+def test_list__rows_that_cannot_be_used_are_not_denied(mason: Run, given: Given) -> None:
+    blank = given.item(" ", status="new")
+    done = mason("list")
+    assert (done.exit_code, done.stdout) == (
+        0,
+        "No item that can be shown. What is wrong with the others (1 new) is in the warnings.\n",
+    )
+    assert str(blank) in done.stderr
+    given.item(status="deferred")
+    assert lines(mason("list", "--status", "approved")) == ["No such item. There are: 1 new, 1 deferred."]
 
 
 # mason approve, mason defer
@@ -230,6 +260,14 @@ def test_approve__one_that_waits_for_another_base_waits_no_longer(mason: Run, gi
     assert given.row(item)["failed_base"] is None
 
 
+@pytest.mark.parametrize(("verb", "state"), [("approve", "in_progress"), ("defer", "deferred")])
+def test_decisions__what_is_so_already_is_so_whatever_base_it_failed_on(
+    mason: Run, given: Given, verb: str, state: str
+) -> None:
+    item = given.item("Stays", status=state, failed_base="d" * 40)
+    assert lines(mason(verb, str(item))) == [f"{item} is {state} already: Stays"]
+
+
 def test_defer__each_item_has_a_line_and_the_reason_is_kept(mason: Run, given: Given) -> None:
     ids = [given.item(state.value, status=state.value, skip_reason="Of before") for state in ItemStatus]
     new, approved, going, completed, deferred, rejected = ids
@@ -252,6 +290,15 @@ def test_defer__without_a_reason_says_where_it_was_done(mason: Run, given: Given
     item = given.item("Later\x1b[31m")
     assert lines(mason("defer", str(item))) == [f"{item} is deferred: Later\ufffd[31m"]
     assert given.row(item)["skip_reason"] == "Deferred at a terminal"
+
+
+def test_defer__a_reason_is_as_long_as_in_a_comment(mason: Run, given: Given) -> None:
+    item = given.item(status="new")
+    done = mason("defer", str(item), "--reason", "x" * (REASON_LIMIT + 1))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "mason: --reason has 501 characters: 500 are the most that are kept\n"
+    assert lines(mason("defer", str(item), "--reason", "x" * REASON_LIMIT))
+    assert given.row(item)["skip_reason"] == "x" * REASON_LIMIT
 
 
 @pytest.mark.parametrize("verb", ["approve", "defer"])
