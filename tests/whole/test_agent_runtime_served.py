@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,9 +19,11 @@ from psycopg.rows import dict_row
 
 from app import users
 from app.database.api_keys import api_keys
+from app.database.executions import stored_executions
 from app.database.schema import prepare
 from app.domain.api_keys import Scope
 from tests.fakes.github import FakeGitHub
+from tests.fakes.model_api import ModelApi, Tokens, Turn, script
 from tests.other_users import IDS, needs_root
 from tests.unit.workspace.repositories import git, new_repository
 from tests.whole.kit import FILES, LONG, Project, Turnstile, alive, policy
@@ -226,6 +229,40 @@ def test_runtime__a_lost_runner_leaves_an_error_and_no_process(
         lambda: [one for one in runtime.workspaces() if one["completedAt"]], "its workspace is free", runtime.said
     )
     assert runtime.client.delete(f"/workspaces/{workspace['id']}").status_code == 200
+
+
+ASKS = """
+import json, os, urllib.request
+body = {"model": "claude-opus-5", "max_tokens": 50000, "messages": [{"role": "user", "content": "Work"}]}
+headers = {"x-api-key": os.environ["ANTHROPIC_API_KEY"], "content-type": "application/json"}
+url = os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages"
+urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).read()
+"""
+
+
+def test_runtime__a_lost_runner_has_cost_what_its_calls_have_not_the_rest_of_the_day(
+    make_runtime: Callable[..., Runtime], turnstile: Turnstile
+) -> None:
+    turn = Turn("I work.", tokens=Tokens(input=100_000, output=20_000))
+    with ModelApi(script(turn), side=None) as api:
+        runtime = make_runtime(
+            f"{shlex.quote(sys.executable)} -c {shlex.quote(ASKS)}\n{turnstile.command}",
+            MASON_ANTHROPIC_API_KEY="sk-ant-of-the-tests",
+            MASON_ANTHROPIC_BASE_URL=api.url,
+        )
+        sample = runtime.project.repository
+        (sample / ".github/mason.yml").write_text(policy(limits={"cost_per_day_usd": 50}))
+        git(sample, "-c", "user.name=Ada", "-c", "user.email=ada@localhost", "commit", "-qam", "A limit")
+        runtime.served.worker()
+        execution = runtime.execute("command", new_item(runtime), "Be killed")
+        turnstile.arrived()
+        told = "select from executions where spent_usd = 1"
+        wait_for(lambda: runtime.rows(told), "its lease's renewal tells the cost", runtime.said)
+        with closing(stored_executions(runtime.app_dsn)) as executions:
+            assert executions.spent_since(None, 24) == 50, "it runs, and the rest of the day is set aside"
+            os.kill(runtime.runner_of(execution), signal.SIGKILL)
+            wait_for(lambda: executions.spent_since(None, 24) == 1, "it counts with what it had told", runtime.said)
+    assert runtime.ended(execution)["errorMessage"] == "Its runner was lost."
 
 
 def test_runtime__a_worker_that_stops_ends_its_executions(
