@@ -67,7 +67,8 @@ def give_up_if_hopeless(work: ItemWork, evaluation: Evaluation, seen: set[frozen
         done = len(work.iterations)
         raise work.settled(
             Verdict.REJECTED,
-            f"Stopped after {done} fix iterations, the same failures came back: {evaluation.complaint}",
+            f"Stopped after {done} fix {'iteration' if done == 1 else 'iterations'}, the same failures came back:"
+            f" {evaluation.complaint}",
         )
     seen.add(evaluation.fingerprints)
     if package := lacking_package(work, evaluation):

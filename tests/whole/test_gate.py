@@ -31,7 +31,7 @@ def test_validator__a_change_that_stays_out_of_scope_is_rejected_without_a_gate(
     outcome = project.run_one(**project.agent(implement="echo x > src/new.txt; echo x >> README.md"))
     assert outcome.verdict is Verdict.REJECTED
     why = "README.md was modified, and the PRD does not name it"
-    assert outcome.reason == f"Stopped after 1 fix iterations, the same failures came back: scope ({why})"
+    assert outcome.reason == f"Stopped after 1 fix iteration, the same failures came back: scope ({why})"
     assert outcome.gate is None
     shown = project.progress(item)
     assert shown

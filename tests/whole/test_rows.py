@@ -34,7 +34,7 @@ def test_progress__of_a_rejected_item_stays_where_it_failed_and_says_why(project
     project.run()
     row = project.progress(item)
     assert row
-    why = "Failed: Stopped after 1 fix iterations, the same failures came back: test"
+    why = "Failed: Stopped after 1 fix iteration, the same failures came back: test"
     assert (row["current_task"], row["checkpoint_message"], row["current_phase"]) == (why, why, "inspection")
     assert row["completed_at"]
     assert (row["validation_tests"], row["validation_build"]) == ("fail", "pass")
