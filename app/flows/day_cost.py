@@ -1,8 +1,8 @@
 """What agents may cost in a repository within a day: runs, changes of pull requests (`fix`), and executions together.
 
-The limit is the policy's `cost_per_day_usd`. While it is reached the web app starts nothing (for approvals, comments, the
-REST API), no execution begins, and no fix. What else a person starts without the web app goes on regardless: `mason run`
-at a terminal, the workflow by hand. Runs on a request's own project count in that project's backlog.
+The limit is the policy's `cost_per_day_usd`. While it is reached the web app starts nothing (for approvals, comments,
+the REST API), no execution begins, and no fix. What else a person starts without the web app goes on regardless: `mason
+run` at a terminal, the workflow by hand. Runs on a request's own project count in that project's backlog.
 """
 
 from __future__ import annotations
