@@ -13,7 +13,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Literal
 from uuid import uuid4
 
 from app import living
@@ -59,7 +61,7 @@ def new_mark() -> str:
 def kill_marked(mark: str) -> None:
     """Kill every process whose environment carries the mark, and every stray, until none is left (Linux).
 
-    A stray is an adopted orphan (see ``adopt_orphans``) without any mark: it got rid of its mark, and ran away.
+    A stray is an adopted orphan (see ``adopted_orphans``) without any mark: it got rid of its mark, and ran away.
     """
     needle = f"{MARK}={mark}".encode()
 
@@ -108,21 +110,37 @@ def kill_until_none(find: Callable[[], list[int]]) -> None:
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):  # adopted orphans (see adopt_orphans) are ours to reap
+            with contextlib.suppress(ChildProcessError):  # adopted orphans (see adopted_orphans) are ours to reap
                 os.waitpid(pid, os.WNOHANG)
         time.sleep(pause)
         pause = min(2 * pause, _TICK)
 
 
-def adopt_orphans() -> None:
-    """Make this process the parent of its orphaned descendants, so that they can be found (Linux; else nothing).
+@contextmanager
+def adopted_orphans() -> Iterator[None]:
+    """Be the parent of orphaned descendants while the block runs, so that they can be found (Linux; else nothing).
 
-    Only for a process that is Mason's alone: from now on a child that ``start`` did not start is a stray.
+    Only for a process that is Mason's alone: a child that ``start`` did not start is a stray in there, unless it was
+    there before.
     """
     global _adopting  # noqa: PLW0603 - the kernel keeps this once a process, and so do we
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    before = _adopting
+    if _be_subreaper(1):
         _adopting = children()
+    try:
+        yield
+    finally:
+        _adopting = before
+        if before is None:
+            _be_subreaper(0)
+
+
+def _be_subreaper(whether: Literal[0, 1]) -> bool:
+    """Whether the kernel did as it was told."""
+    try:
+        return bool(ctypes.CDLL(None).prctl(36, whether, 0, 0, 0) == 0)  # PR_SET_CHILD_SUBREAPER
+    except (OSError, AttributeError):
+        return False
 
 
 def reap_adopted(own: Collection[int]) -> None:

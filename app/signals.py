@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.descendants import adopt_orphans
+from app.descendants import adopted_orphans
 from app.errors import Cancelled
 from app.process import Stop
 
@@ -17,7 +17,6 @@ def stop_on_signals() -> Iterator[Stop]:
 
     What runs in here may have run-away children of its own: this process adopts them, so that they can be ended.
     """
-    adopt_orphans()
     stop = Stop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -30,7 +29,8 @@ def stop_on_signals() -> Iterator[Stop]:
     for number in before:
         signal.signal(number, ask)
     try:
-        yield stop
+        with adopted_orphans():
+            yield stop
     except KeyboardInterrupt:
         raise Cancelled from None
     finally:

@@ -7,19 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app import descendants
+from app import descendants, process
 from tests.unit.test_process import alive
 
 HOSTILE = """
 import sys
 from pathlib import Path
 from app import descendants, living, process
-descendants.adopt_orphans()
-script = "env -i setsid sh -c 'echo $$; touch up; exec sleep 600' & while [ ! -e up ]; do :; done"
-done = process.run(["sh", "-c", script],
-                   cwd=Path(sys.argv[2]), env={"PATH": sys.argv[1]}, timeout=60, contained=True)
-descendants.kill_descendants()
-print(done.text)
+with descendants.adopted_orphans():
+    script = "env -i setsid sh -c 'echo $$; touch up; exec sleep 600' & while [ ! -e up ]; do :; done"
+    done = process.run(["sh", "-c", script],
+                       cwd=Path(sys.argv[2]), env={"PATH": sys.argv[1]}, timeout=60, contained=True)
+    descendants.kill_descendants()
+    print(done.text)
 """
 
 
@@ -33,17 +33,17 @@ STRAYS = """
 import sys, threading
 from pathlib import Path
 from app import descendants, living, process
-descendants.adopt_orphans()
-env = {"PATH": sys.argv[1]}
-tools = [threading.Thread(target=process.run, args=(["sleep", "600"],),
-                          kwargs=dict(cwd=Path(sys.argv[2]), env=env, timeout=2)) for _ in range(3)]
-for tool in tools:
-    tool.start()
-script = "env -i setsid sh -c 'echo $$; touch up; exec sleep 600' & while [ ! -e up ]; do :; done"
-done = process.run(["sh", "-c", script], cwd=Path(sys.argv[2]), env=env, timeout=60, contained=True)
-print(living.start_time(int(done.text)), len(descendants.children()))
-for tool in tools:
-    tool.join()
+with descendants.adopted_orphans():
+    env = {"PATH": sys.argv[1]}
+    tools = [threading.Thread(target=process.run, args=(["sleep", "600"],),
+                              kwargs=dict(cwd=Path(sys.argv[2]), env=env, timeout=2)) for _ in range(3)]
+    for tool in tools:
+        tool.start()
+    script = "env -i setsid sh -c 'echo $$; touch up; exec sleep 600' & while [ ! -e up ]; do :; done"
+    done = process.run(["sh", "-c", script], cwd=Path(sys.argv[2]), env=env, timeout=60, contained=True)
+    print(living.start_time(int(done.text)), len(descendants.children()))
+    for tool in tools:
+        tool.join()
 """
 
 
@@ -51,6 +51,16 @@ def test_run__a_stray_without_the_mark_ends_with_its_command_and_nothing_else_do
     words = [sys.executable, "-c", STRAYS, os.environ["PATH"], str(tmp_path)]
     done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "None 3\n"
+
+
+def test_adopted_orphans__children_of_others_are_left_alone_afterwards(tmp_path: Path) -> None:
+    with descendants.adopted_orphans():
+        pass
+    with subprocess.Popen(["sleep", "600"]) as other:
+        env = {"PATH": os.environ["PATH"]}
+        assert process.run(["true"], cwd=tmp_path, env=env, timeout=60, contained=True).ok
+        assert other.poll() is None
+        other.kill()
 
 
 SPARING = """
@@ -102,7 +112,7 @@ def test_kill_orphans__ends_what_a_killed_runner_left_and_nothing_else() -> None
 def test_reap_adopted__leaves_children_to_who_waits_for_them() -> None:
     script = """
 import os, subprocess
-from app import descendants
+from app import descendants, process
 orphan, mine = (subprocess.Popen(["/bin/sh", "-c", f"exit {code}"]) for code in (1, 3))
 for child in (orphan, mine):
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
