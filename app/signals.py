@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from app.descendants import adopted_orphans
@@ -29,10 +31,37 @@ def stop_on_signals() -> Iterator[Stop]:
     for number in before:
         signal.signal(number, ask)
     try:
-        with adopted_orphans():
+        with adopted_orphans(), _heard_at_once(before, stop):
             yield stop
     except KeyboardInterrupt:
         raise Cancelled from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _heard_at_once(numbers: Collection[int], stop: Stop) -> Iterator[None]:
+    """Set the stop from a thread of its own, as soon as the kernel tells of a signal.
+
+    Python runs its handlers in the main thread alone. That one may wait for others without an end, and is not woken
+    where the kernel has given the signal to another thread: https://docs.python.org/3/library/signal.html
+    """
+    hears, tells = os.pipe()
+    os.set_blocking(tells, False)
+    former = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
+
+    def hear() -> None:
+        while told := os.read(hears, 1):
+            if told[0] in numbers:
+                stop.set("Cancelled")
+
+    listener = threading.Thread(target=hear, name="signals", daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(former)
+        os.close(tells)
+        listener.join()
+        os.close(hears)
