@@ -19,12 +19,15 @@ pytestmark = pytest.mark.peer
 
 served = served_api.served
 
+ROOM = 120_000
+"""Milliseconds that a page may take on a machine that is busy with other tests."""
+
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=ROOM)
         yield opened
         opened.close()
 
@@ -34,6 +37,7 @@ def test_docs__are_shown_without_a_complaint(served: Served, browser: Browser, w
     page = browser.new_page(
         viewport={"width": width, "height": 900}, color_scheme=scheme, extra_http_headers=served.bearer
     )
+    page.set_default_timeout(ROOM)
     complaints: list[str] = []
 
     def complain(message: ConsoleMessage) -> None:
@@ -64,6 +68,7 @@ def follow_links(page: Page) -> None:
 
 def test_docs__for_who_has_signed_in(served: Served, browser: Browser) -> None:
     page = browser.new_page()
+    page.set_default_timeout(ROOM)
     page.goto(f"{served.url}/api/docs")
     assert page.url == f"{served.url}/sign-in?next=/api/docs"
     page.locator("#key").fill(served.key)
